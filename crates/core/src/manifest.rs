@@ -1,0 +1,223 @@
+//! Manifests: image manifests, artifact manifests and indexes, told apart by what they are and not
+//! only by what they call themselves.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::Descriptor;
+
+/// Bytes of a manifest or index: the distribution specification asks registries to take at least
+/// this many, and none takes more.
+pub const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Media types of manifests.
+pub mod media_type {
+    /// An OCI image or artifact manifest.
+    pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    /// An OCI image index.
+    pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    /// A Docker image manifest, schema 2.
+    pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    /// A Docker manifest list.
+    pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
+    /// The manifests that Assay reads, as an `Accept` header names them.
+    pub const ALL: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX];
+}
+
+/// A parsed manifest or index (OCI image specification, "Image Manifest" and "Image Index").
+///
+/// Parsing checks the shape against the media type. It does not check any digest, size or subject:
+/// that is for whoever knows what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Manifest {
+    /// A manifest of one image or artifact.
+    Image {
+        /// What kind of artifact it is: `artifactType`, else the config's media type.
+        artifact_type: String,
+        /// The layers, in order.
+        layers: Vec<Descriptor>,
+        /// What it is about.
+        subject: Option<Descriptor>,
+        /// Free text by key.
+        annotations: BTreeMap<String, String>,
+    },
+    /// An index of manifests.
+    Index {
+        /// The manifests, in order.
+        manifests: Vec<Descriptor>,
+    },
+}
+
+/// Why bytes are not a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// Not the JSON of a manifest. Holds where, never what: the bytes are the registry's.
+    #[error("not a manifest: malformed at line {line}, column {column}")]
+    Json {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// The media type is none that Assay reads.
+    #[error("a manifest of an unknown media type")]
+    MediaType,
+    /// The media type says one thing, the fields another.
+    #[error("a manifest whose fields belie its media type")]
+    Shape,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    schema_version: u8,
+    media_type: Option<String>,
+    artifact_type: Option<String>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Descriptor>>,
+    subject: Option<Descriptor>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl Manifest {
+    /// The manifest in `bytes`.
+    ///
+    /// # Errors
+    /// [`ManifestError`], by what is wrong; a field that stands twice is malformed.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let wire: Wire = serde_json::from_slice(bytes).map_err(|error| ManifestError::Json {
+            line: error.line(),
+            column: error.column(),
+        })?;
+        if wire.schema_version != 2 {
+            return Err(ManifestError::MediaType);
+        }
+        match (wire.is_index()?, wire.config, wire.layers, wire.manifests) {
+            (true, None, None, Some(manifests)) => Ok(Self::Index { manifests }),
+            (false, Some(config), layers, None) => Ok(Self::Image {
+                artifact_type: wire.artifact_type.unwrap_or(config.media_type),
+                layers: layers.unwrap_or_default(),
+                subject: wire.subject,
+                annotations: wire.annotations.unwrap_or_default(),
+            }),
+            _ => Err(ManifestError::Shape),
+        }
+    }
+}
+
+impl Wire {
+    /// Whether it says that it is an index; where it says nothing, whether it looks like one.
+    fn is_index(&self) -> Result<bool, ManifestError> {
+        match self.media_type.as_deref() {
+            None => Ok(self.manifests.is_some()),
+            Some(media_type::OCI_INDEX | media_type::DOCKER_INDEX) => Ok(true),
+            Some(media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST) => Ok(false),
+            Some(_) => Err(ManifestError::MediaType),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Digest;
+
+    fn descriptor() -> String {
+        format!(
+            r#"{{"mediaType":"application/x","digest":"{}","size":2}}"#,
+            Digest::sha256(b"{}")
+        )
+    }
+
+    #[track_caller]
+    fn check(name: &str, fields: &str, expect: Result<&str, ManifestError>) {
+        let fields = fields
+            .replace("D", &descriptor())
+            .replace("OCI", "application/vnd.oci.image");
+        let parsed = Manifest::parse(format!("{{{fields}}}").as_bytes());
+        let found = parsed.map(|manifest| match manifest {
+            Manifest::Image { .. } => "image",
+            Manifest::Index { .. } => "index",
+        });
+        assert_eq!(found, expect, "{name}");
+    }
+
+    #[test]
+    fn tells_manifests_apart_by_type_and_shape() {
+        use ManifestError::{MediaType, Shape};
+        let image = r#""schemaVersion":2,"mediaType":"OCI.manifest.v1+json""#;
+        let index = r#""schemaVersion":2,"mediaType":"OCI.index.v1+json""#;
+        check(
+            "image",
+            &format!(r#"{image},"config":D,"layers":[D]"#),
+            Ok("image"),
+        );
+        check(
+            "null layers",
+            &format!(r#"{image},"config":D,"layers":null"#),
+            Ok("image"),
+        );
+        check("index", &format!(r#"{index},"manifests":[D]"#), Ok("index"));
+        check(
+            "untyped image",
+            r#""schemaVersion":2,"config":D,"layers":[]"#,
+            Ok("image"),
+        );
+        check(
+            "untyped index",
+            r#""schemaVersion":2,"manifests":[]"#,
+            Ok("index"),
+        );
+        check(
+            "index as image",
+            &format!(r#"{index},"config":D,"layers":[D]"#),
+            Err(Shape),
+        );
+        check(
+            "image as index",
+            &format!(r#"{image},"manifests":[D]"#),
+            Err(Shape),
+        );
+        check(
+            "both",
+            &format!(r#"{index},"manifests":[D],"config":D,"layers":[D]"#),
+            Err(Shape),
+        );
+        check(
+            "untyped both",
+            r#""schemaVersion":2,"manifests":[],"config":D"#,
+            Err(Shape),
+        );
+        check(
+            "schema 1",
+            r#""schemaVersion":1,"config":D,"layers":[D]"#,
+            Err(MediaType),
+        );
+        check(
+            "other type",
+            r#""schemaVersion":2,"mediaType":"x","config":D"#,
+            Err(MediaType),
+        );
+    }
+
+    #[test]
+    fn rejects_malformed_json_without_repeating_it() {
+        for bytes in [
+            "",
+            "[]",
+            "null",
+            r#"{"schemaVersion":2,"schemaVersion":2}"#,
+            r#"{"schemaVersion":2"#,
+        ] {
+            let error = Manifest::parse(bytes.as_bytes()).unwrap_err();
+            assert!(matches!(error, ManifestError::Json { .. }), "{bytes}");
+        }
+        let secret = Manifest::parse(br#"{"schemaVersion":"secret"}"#).unwrap_err();
+        assert!(!secret.to_string().contains("secret"));
+    }
+}

@@ -1,0 +1,280 @@
+//! The ports: everything that a room may ask of the world, as traits. Each is implemented once for
+//! the product and once for tests.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::{
+    Access, ConfigError, Credential, Descriptor, Digest, Outcome, ReasonCode, Repository, State,
+    StoreError, Subject, TrustMaterial, VerifierConfig,
+};
+
+/// Which manifest of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Selector {
+    /// The one that has this digest.
+    Digest(Digest),
+    /// The one that this tag points at now.
+    Tag(String),
+}
+
+/// A manifest as it was read: the bytes have the descriptor's digest.
+#[derive(Clone, Debug)]
+pub struct FetchedManifest {
+    /// Media type as the registry gave it, digest and size as computed here.
+    pub descriptor: Descriptor,
+    /// The manifest.
+    pub bytes: Bytes,
+}
+
+/// Reads from a registry (OCI distribution specification, "Pull" and "Listing Referrers").
+///
+/// What it returns by digest has that digest. It parses no manifest and judges no evidence.
+#[async_trait]
+pub trait ArtifactStore: Send + Sync {
+    /// The descriptor of the manifest that `at` selects, without its annotations: HEAD, or GET and
+    /// hash where HEAD names no digest.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a digest in a header that is not one is malformed.
+    async fn resolve(
+        &self,
+        repository: &Repository,
+        at: &Selector,
+        access: &Access,
+    ) -> Result<Descriptor, StoreError>;
+
+    /// The manifest that `at` selects, at most [`crate::MANIFEST_BYTES_MAX`] bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`], by cause.
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        at: &Selector,
+        access: &Access,
+    ) -> Result<FetchedManifest, StoreError>;
+
+    /// Everything that the registry lists as referring to the subject, through the referrers API
+    /// or the referrers tag. A hint: whoever counts an entry reads it and looks at its `subject`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; no referrers is an empty list, not an error.
+    async fn referrers(&self, subject: &Subject) -> Result<Vec<Descriptor>, StoreError>;
+
+    /// The blob that has `digest`, at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`], by cause.
+    async fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        access: &Access,
+        bytes_max: u64,
+    ) -> Result<Bytes, StoreError>;
+}
+
+/// Bounded reads from anything that is no registry: OCSP responders, CRLs, TUF mirrors.
+#[async_trait]
+pub trait Fetch: Send + Sync {
+    /// The body at `url`, at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`], by cause.
+    async fn get(&self, url: &str, bytes_max: u64) -> Result<Bytes, StoreError>;
+
+    /// The answer to `body` posted to `url`, at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`], by cause.
+    async fn post(
+        &self,
+        url: &str,
+        media_type: &str,
+        body: Bytes,
+        bytes_max: u64,
+    ) -> Result<Bytes, StoreError>;
+}
+
+/// Why credentials could not be had. Never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("credentials for {host}: {reason}")]
+pub struct CredentialError {
+    /// The registry's host.
+    pub host: String,
+    /// What went wrong.
+    pub reason: String,
+}
+
+/// Registry credentials.
+#[async_trait]
+pub trait CredentialSource: Send + Sync {
+    /// The credentials for `repository`, to be tried in turn; none means anonymous access.
+    ///
+    /// # Errors
+    /// [`CredentialError`] where a source that has an entry for the host could not answer.
+    async fn credentials(
+        &self,
+        repository: &Repository,
+    ) -> Result<Vec<Credential>, CredentialError>;
+}
+
+/// Why a namespace's labels could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the labels of namespace '{namespace}' cannot be read: {reason}")]
+pub struct NamespaceError {
+    /// The namespace.
+    pub namespace: String,
+    /// What went wrong.
+    pub reason: String,
+}
+
+/// The labels of namespaces; asked before matching, and only where a policy needs them.
+#[async_trait]
+pub trait NamespaceSource: Send + Sync {
+    /// The labels of `namespace`.
+    ///
+    /// # Errors
+    /// [`NamespaceError`] where there is no such namespace, or it cannot be read.
+    async fn labels(
+        &self,
+        namespace: &str,
+    ) -> Result<Arc<BTreeMap<String, String>>, NamespaceError>;
+}
+
+/// The time.
+pub trait Clock: Send + Sync {
+    /// The time of day, against which certificates and reports expire.
+    fn now(&self) -> Timestamp;
+
+    /// The time since an arbitrary start; it never goes back. Cache entries age by it.
+    fn ticks(&self) -> Duration;
+}
+
+/// How an admission ended, for [`Recorder::admission`].
+#[derive(Clone, Debug)]
+pub struct AdmissionRecord<'a> {
+    /// `pods`, `deployments`, … ; `other` for what is none of ours.
+    pub resource: &'a str,
+    /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
+    pub operation: &'a str,
+    /// `allow`, `warn`, `deny` or `error`.
+    pub decision: &'static str,
+    /// Whether the request was a dry run.
+    pub dry_run: bool,
+    /// `hit` where every verdict was cached, `miss` where one was not, `none` where none was needed.
+    pub cache: &'static str,
+    /// From the last byte of the body to the answer.
+    pub duration: Duration,
+}
+
+/// One violation of one policy, for [`Recorder::violation`].
+#[derive(Clone, Debug)]
+pub struct ViolationRecord<'a> {
+    /// The object's namespace; empty for cluster-scoped objects.
+    pub namespace: &'a str,
+    /// The policy's name.
+    pub policy: &'a str,
+    /// `deny`, `warn` or `dryrun`.
+    pub enforcement_action: &'static str,
+    /// Why.
+    pub reason: ReasonCode,
+    /// The image's registry.
+    pub registry: &'a str,
+}
+
+/// Counts what happens; one method per metric, or per pair that is counted and timed at once.
+pub trait Recorder: Send + Sync {
+    /// `assay_admission_requests_total` and `assay_admission_duration_seconds`.
+    fn admission(&self, record: &AdmissionRecord<'_>);
+
+    /// `assay_admission_denials_total`.
+    fn violation(&self, record: &ViolationRecord<'_>);
+
+    /// `assay_image_verifications_total` and `assay_verification_duration_seconds`.
+    fn verification(&self, verifier: &'static str, state: State, duration: Duration);
+
+    /// `assay_registry_requests_total` and `assay_registry_request_duration_seconds`; `code` is the
+    /// HTTP status, or 0 where none came.
+    fn registry_request(
+        &self,
+        registry: &str,
+        operation: &'static str,
+        code: u16,
+        duration: Duration,
+    );
+
+    /// `assay_cache_requests_total`.
+    fn cache_request(&self, cache: &'static str, hit: bool);
+
+    /// `assay_singleflight_coalesced_total`.
+    fn coalesced(&self, cache: &'static str);
+}
+
+/// Verifies one kind of evidence, by one configuration and its keys.
+#[async_trait]
+pub trait Verifier: Send + Sync {
+    /// The verifier's type, as policies and metrics name it: `cosign`.
+    fn kind(&self) -> &'static str;
+
+    /// The hash of all that the verdict depends on besides the subject and the time: the
+    /// configuration and the keys behind it.
+    fn fingerprint(&self) -> &Digest;
+
+    /// What the evidence for `subject` is worth. It never returns an error: what it cannot decide
+    /// is [`State::Unavailable`].
+    async fn verify(&self, subject: &Subject, context: &dyn Context) -> Outcome;
+}
+
+/// What was extracted from a document, of whatever type its parser makes.
+pub type Derived = Arc<dyn Any + Send + Sync>;
+
+/// What a verifier may ask for while it works.
+#[async_trait]
+pub trait Context: Send + Sync {
+    /// Where evidence is read from.
+    fn store(&self) -> &dyn ArtifactStore;
+
+    /// Where revocation data is read from.
+    fn fetch(&self) -> &dyn Fetch;
+
+    /// The time of day.
+    fn now(&self) -> Timestamp;
+
+    /// The outcome of another verifier, of evidence about evidence; at most [`NESTING_DEPTH_MAX`]
+    /// deep.
+    async fn nested(&self, verifier: &Arc<dyn Verifier>, subject: &Subject) -> Outcome;
+
+    /// What `parser` at `version` makes of the document with `digest`, computed once.
+    async fn derived(
+        &self,
+        digest: &Digest,
+        parser: &'static str,
+        version: u32,
+        compute: Box<dyn FnOnce() -> Derived + Send>,
+    ) -> Derived;
+}
+
+/// How deep verifiers may call verifiers: a signature on a signature on a report.
+pub const NESTING_DEPTH_MAX: usize = 3;
+
+/// Builds verifiers: the one place where configuration and key bytes become something that
+/// verifies, so that an unreadable key is an error of the policy and not of a request.
+pub trait VerifierFactory: Send + Sync {
+    /// The verifier that `config` describes, with the keys in `material`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the field: no key, an unreadable key, a key of an unknown kind.
+    fn build(
+        &self,
+        config: &VerifierConfig,
+        material: &TrustMaterial,
+    ) -> Result<Arc<dyn Verifier>, ConfigError>;
+}
