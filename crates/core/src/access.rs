@@ -45,19 +45,13 @@ pub struct Access {
 impl Access {
     /// Access without credentials.
     pub fn public() -> Self {
-        Self {
-            scope: AccessScope::Public,
-            credential: None,
-        }
+        Self { scope: AccessScope::Public, credential: None }
     }
 
     /// Access by `credential`.
     pub fn with(credential: Credential) -> Self {
         let scope = AccessScope::Credentials(credential.hash());
-        Self {
-            scope,
-            credential: Some(Arc::new(credential)),
-        }
+        Self { scope, credential: Some(Arc::new(credential)) }
     }
 
     /// Which cached answers this access may see.
@@ -93,10 +87,7 @@ mod tests {
     use super::*;
 
     fn basic(username: &str, password: &str) -> Access {
-        Access::with(Credential::Basic {
-            username: username.into(),
-            password: password.into(),
-        })
+        Access::with(Credential::Basic { username: username.into(), password: password.into() })
     }
 
     #[test]
@@ -118,9 +109,6 @@ mod tests {
     #[test]
     fn debug_shows_no_secret() {
         let shown = format!("{:?}", basic("robot", "hunter2"));
-        assert!(
-            !shown.contains("hunter2") && !shown.contains("robot"),
-            "{shown}"
-        );
+        assert!(!shown.contains("hunter2") && !shown.contains("robot"), "{shown}");
     }
 }

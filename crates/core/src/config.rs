@@ -59,11 +59,7 @@ impl TrustStoreMaterial {
     /// The material of `source`, hashed.
     pub fn new(source: KeySource, bytes: Vec<u8>) -> Self {
         let hash = Digest::sha256(&bytes);
-        Self {
-            source,
-            bytes,
-            hash,
-        }
+        Self { source, bytes, hash }
     }
 }
 

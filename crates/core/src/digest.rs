@@ -78,10 +78,7 @@ impl Digest {
     /// The digest of `bytes` by `algorithm`.
     pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
         let value = hash::digest(algorithm.hash(), bytes);
-        Self {
-            algorithm,
-            hex: hex(value.as_ref()),
-        }
+        Self { algorithm, hex: hex(value.as_ref()) }
     }
 
     /// Whether `bytes` have this digest.
@@ -109,10 +106,7 @@ pub struct Hasher {
 impl Hasher {
     /// A hasher by `algorithm` that has seen nothing yet.
     pub fn new(algorithm: Algorithm) -> Self {
-        Self {
-            algorithm,
-            context: hash::Context::new(algorithm.hash()),
-        }
+        Self { algorithm, context: hash::Context::new(algorithm.hash()) }
     }
 
     /// Adds the next piece.
@@ -122,18 +116,14 @@ impl Hasher {
 
     /// The digest of all pieces.
     pub fn finish(self) -> Digest {
-        Digest {
-            algorithm: self.algorithm,
-            hex: hex(self.context.finish().as_ref()),
-        }
+        Digest { algorithm: self.algorithm, hex: hex(self.context.finish().as_ref()) }
     }
 }
 
 /// Lower-case hexadecimal digits of `bytes`.
 fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     bytes
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 15])
@@ -147,22 +137,14 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let unknown = || DigestError::Algorithm(text.to_owned());
         let (name, digits) = text.split_once(':').ok_or_else(unknown)?;
-        let algorithm = Algorithm::ALL
-            .into_iter()
-            .find(|known| known.as_str() == name)
-            .ok_or_else(unknown)?;
+        let algorithm =
+            Algorithm::ALL.into_iter().find(|known| known.as_str() == name).ok_or_else(unknown)?;
         let expected = algorithm.hex_digits();
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if digits.len() != expected || !digits.bytes().all(is_hex) {
-            return Err(DigestError::Digits {
-                text: text.to_owned(),
-                expected,
-            });
+            return Err(DigestError::Digits { text: text.to_owned(), expected });
         }
-        Ok(Self {
-            algorithm,
-            hex: digits.to_owned(),
-        })
+        Ok(Self { algorithm, hex: digits.to_owned() })
     }
 }
 

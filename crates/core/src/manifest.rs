@@ -90,15 +90,15 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`], by what is wrong; a field that stands twice is malformed.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
-        let wire: Wire = serde_json::from_slice(bytes).map_err(|error| ManifestError::Json {
-            line: error.line(),
-            column: error.column(),
-        })?;
+        let wire: Wire = serde_json::from_slice(bytes)
+            .map_err(|error| ManifestError::Json { line: error.line(), column: error.column() })?;
         if wire.schema_version != 2 {
             return Err(ManifestError::MediaType);
         }
         match (wire.is_index()?, wire.config, wire.layers, wire.manifests) {
-            (true, None, None, Some(manifests)) => Ok(Self::Index { manifests }),
+            (true, None, None, manifests) => {
+                Ok(Self::Index { manifests: manifests.unwrap_or_default() })
+            }
             (false, Some(config), layers, None) => Ok(Self::Image {
                 artifact_type: wire.artifact_type.unwrap_or(config.media_type),
                 layers: layers.unwrap_or_default(),
@@ -128,17 +128,12 @@ mod tests {
     use crate::Digest;
 
     fn descriptor() -> String {
-        format!(
-            r#"{{"mediaType":"application/x","digest":"{}","size":2}}"#,
-            Digest::sha256(b"{}")
-        )
+        format!(r#"{{"mediaType":"application/x","digest":"{}","size":2}}"#, Digest::sha256(b"{}"))
     }
 
     #[track_caller]
     fn check(name: &str, fields: &str, expect: Result<&str, ManifestError>) {
-        let fields = fields
-            .replace("D", &descriptor())
-            .replace("OCI", "application/vnd.oci.image");
+        let fields = fields.replace("D", &descriptor()).replace("OCI", "application/vnd.oci.image");
         let parsed = Manifest::parse(format!("{{{fields}}}").as_bytes());
         let found = parsed.map(|manifest| match manifest {
             Manifest::Image { .. } => "image",
@@ -152,68 +147,25 @@ mod tests {
         use ManifestError::{MediaType, Shape};
         let image = r#""schemaVersion":2,"mediaType":"OCI.manifest.v1+json""#;
         let index = r#""schemaVersion":2,"mediaType":"OCI.index.v1+json""#;
-        check(
-            "image",
-            &format!(r#"{image},"config":D,"layers":[D]"#),
-            Ok("image"),
-        );
-        check(
-            "null layers",
-            &format!(r#"{image},"config":D,"layers":null"#),
-            Ok("image"),
-        );
+        check("image", &format!(r#"{image},"config":D,"layers":[D]"#), Ok("image"));
+        check("null layers", &format!(r#"{image},"config":D,"layers":null"#), Ok("image"));
         check("index", &format!(r#"{index},"manifests":[D]"#), Ok("index"));
-        check(
-            "untyped image",
-            r#""schemaVersion":2,"config":D,"layers":[]"#,
-            Ok("image"),
-        );
-        check(
-            "untyped index",
-            r#""schemaVersion":2,"manifests":[]"#,
-            Ok("index"),
-        );
-        check(
-            "index as image",
-            &format!(r#"{index},"config":D,"layers":[D]"#),
-            Err(Shape),
-        );
-        check(
-            "image as index",
-            &format!(r#"{image},"manifests":[D]"#),
-            Err(Shape),
-        );
-        check(
-            "both",
-            &format!(r#"{index},"manifests":[D],"config":D,"layers":[D]"#),
-            Err(Shape),
-        );
-        check(
-            "untyped both",
-            r#""schemaVersion":2,"manifests":[],"config":D"#,
-            Err(Shape),
-        );
-        check(
-            "schema 1",
-            r#""schemaVersion":1,"config":D,"layers":[D]"#,
-            Err(MediaType),
-        );
-        check(
-            "other type",
-            r#""schemaVersion":2,"mediaType":"x","config":D"#,
-            Err(MediaType),
-        );
+        check("null index", &format!(r#"{index},"manifests":null"#), Ok("index"));
+        check("untyped image", r#""schemaVersion":2,"config":D,"layers":[]"#, Ok("image"));
+        check("untyped index", r#""schemaVersion":2,"manifests":[]"#, Ok("index"));
+        check("index as image", &format!(r#"{index},"config":D,"layers":[D]"#), Err(Shape));
+        check("image as index", &format!(r#"{image},"manifests":[D]"#), Err(Shape));
+        check("both", &format!(r#"{index},"manifests":[D],"config":D,"layers":[D]"#), Err(Shape));
+        check("untyped both", r#""schemaVersion":2,"manifests":[],"config":D"#, Err(Shape));
+        check("schema 1", r#""schemaVersion":1,"config":D,"layers":[D]"#, Err(MediaType));
+        check("other type", r#""schemaVersion":2,"mediaType":"x","config":D"#, Err(MediaType));
     }
 
     #[test]
     fn rejects_malformed_json_without_repeating_it() {
-        for bytes in [
-            "",
-            "[]",
-            "null",
-            r#"{"schemaVersion":2,"schemaVersion":2}"#,
-            r#"{"schemaVersion":2"#,
-        ] {
+        for bytes in
+            ["", "[]", "null", r#"{"schemaVersion":2,"schemaVersion":2}"#, r#"{"schemaVersion":2"#]
+        {
             let error = Manifest::parse(bytes.as_bytes()).unwrap_err();
             assert!(matches!(error, ManifestError::Json { .. }), "{bytes}");
         }

@@ -52,10 +52,7 @@ const DOCKER_HUB_ALIASES: [&str; 2] = ["index.docker.io", "registry-1.docker.io"
 impl Repository {
     /// The repository `path` on `host`, both taken as normalised already.
     pub fn new(host: impl Into<String>, path: impl Into<String>) -> Self {
-        Self {
-            host: host.into(),
-            path: path.into(),
-        }
+        Self { host: host.into(), path: path.into() }
     }
 
     /// The registry's host, with its port where it has one: `docker.io`, `127.0.0.1:5000`.
@@ -94,11 +91,7 @@ impl ImageReference {
     /// The same image with `digest` and without a tag, as messages show it.
     #[must_use]
     pub fn at(&self, digest: &Digest) -> Self {
-        Self {
-            repository: self.repository.clone(),
-            tag: None,
-            digest: Some(digest.clone()),
-        }
+        Self { repository: self.repository.clone(), tag: None, digest: Some(digest.clone()) }
     }
 }
 
@@ -123,11 +116,7 @@ impl FromStr for ImageReference {
         let repository = Repository::new(normal_host(parsed.registry()), parsed.repository());
         // The grammar knows no host of its own: a name with no dot, colon or `localhost` before
         // the first slash is a path on Docker Hub, where official images stand under `library`.
-        Ok(Self {
-            repository: official(repository),
-            tag: parsed.tag().map(str::to_owned),
-            digest,
-        })
+        Ok(Self { repository: official(repository), tag: parsed.tag().map(str::to_owned), digest })
     }
 }
 
@@ -147,25 +136,15 @@ fn names_host(segment: &str) -> bool {
 
 fn normal_host(host: &str) -> String {
     // A bare name is a host only with its port: without it, it would read back as a path.
-    let host = host
-        .strip_suffix(":443")
-        .filter(|bare| names_host(bare))
-        .unwrap_or(host);
-    if DOCKER_HUB_ALIASES.contains(&host) {
-        DOCKER_HUB.to_owned()
-    } else {
-        host.to_owned()
-    }
+    let host = host.strip_suffix(":443").filter(|bare| names_host(bare)).unwrap_or(host);
+    if DOCKER_HUB_ALIASES.contains(&host) { DOCKER_HUB.to_owned() } else { host.to_owned() }
 }
 
 fn official(repository: Repository) -> Repository {
     if repository.host != DOCKER_HUB || repository.path.contains('/') {
         return repository;
     }
-    Repository {
-        path: format!("library/{}", repository.path),
-        ..repository
-    }
+    Repository { path: format!("library/{}", repository.path), ..repository }
 }
 
 impl fmt::Display for ImageReference {
@@ -191,11 +170,7 @@ mod tests {
     fn check_normal(text: &str, expect: &str) {
         let reference: ImageReference = text.parse().unwrap();
         assert_eq!(reference.to_string(), expect, "{text}");
-        assert_eq!(
-            expect.parse::<ImageReference>().unwrap(),
-            reference,
-            "normal form is stable"
-        );
+        assert_eq!(expect.parse::<ImageReference>().unwrap(), reference, "normal form is stable");
     }
 
     #[test]
@@ -205,32 +180,20 @@ mod tests {
             ("busybox", "docker.io/library/busybox:latest"),
             ("busybox:1.36", "docker.io/library/busybox:1.36"),
             ("docker.io/busybox", "docker.io/library/busybox:latest"),
-            (
-                "index.docker.io/busybox",
-                "docker.io/library/busybox:latest",
-            ),
+            ("index.docker.io/busybox", "docker.io/library/busybox:latest"),
             ("registry-1.docker.io/corp/app:v1", "docker.io/corp/app:v1"),
             ("corp/app", "docker.io/corp/app:latest"),
             ("GHCR.io/corp/app:V1", "ghcr.io/corp/app:V1"),
-            (
-                "Index.Docker.IO/busybox",
-                "docker.io/library/busybox:latest",
-            ),
+            ("Index.Docker.IO/busybox", "docker.io/library/busybox:latest"),
             ("registry.example:443/app", "registry.example/app:latest"),
-            (
-                "registry.example:8443/app",
-                "registry.example:8443/app:latest",
-            ),
+            ("registry.example:8443/app", "registry.example:8443/app:latest"),
             ("localhost/app", "localhost/app:latest"),
             ("LOCALHOST:5000/a/b/c", "localhost:5000/a/b/c:latest"),
             ("127.0.0.1:5000/app", "127.0.0.1:5000/app:latest"),
         ] {
             check_normal(text, expect);
         }
-        check_normal(
-            &format!("busybox@{digest}"),
-            &format!("docker.io/library/busybox@{digest}"),
-        );
+        check_normal(&format!("busybox@{digest}"), &format!("docker.io/library/busybox@{digest}"));
         check_normal(
             &format!("busybox:1@{digest}"),
             &format!("docker.io/library/busybox:1@{digest}"),
