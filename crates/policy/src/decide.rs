@@ -40,37 +40,19 @@ pub fn decide(snapshot: &Snapshot, plan: &Plan, findings: &[Option<Finding>]) ->
         .images
         .iter()
         .enumerate()
-        .map(|(index, image)| {
-            Judge {
-                snapshot,
-                image,
-                finding: finding(index),
-            }
-            .verdict()
-        })
+        .map(|(index, image)| Judge { snapshot, image, finding: finding(index) }.verdict())
         .collect();
-    let strictest = images
-        .iter()
-        .map(ImageVerdict::effect)
-        .max()
-        .unwrap_or(Effect::Allow);
+    let strictest = images.iter().map(ImageVerdict::effect).max().unwrap_or(Effect::Allow);
     let decision = match strictest {
         Effect::Allow | Effect::Dryrun | Effect::Warn => Decision::Admit(Admission(())),
         Effect::Undecided => Decision::Undecided,
         Effect::Deny => Decision::Deny,
     };
-    let cache = findings
-        .iter()
-        .flatten()
-        .map(|finding| match finding.cached {
-            true => CacheUse::Hit,
-            false => CacheUse::Miss,
-        });
-    Verdict {
-        decision,
-        images,
-        cache: cache.max().unwrap_or_default(),
-    }
+    let cache = findings.iter().flatten().map(|finding| match finding.cached {
+        true => CacheUse::Hit,
+        false => CacheUse::Miss,
+    });
+    Verdict { decision, images, cache: cache.max().unwrap_or_default() }
 }
 
 /// Whether a requirement holds.
@@ -91,9 +73,7 @@ impl Judge<'_> {
         let policies = self.image.covers.iter().map(|cover| self.judge(cover));
         let policies = policies.chain(self.default_verdict()).collect();
         let reference = self.image.reference.as_ref().ok();
-        let subject = self
-            .finding
-            .and_then(|finding| finding.subject.as_ref().ok());
+        let subject = self.finding.and_then(|finding| finding.subject.as_ref().ok());
         let digest = subject.map(|subject| subject.digest().clone());
         let shown = reference.map_or(self.image.written.clone(), ToString::to_string);
         ImageVerdict {
@@ -105,12 +85,7 @@ impl Judge<'_> {
             places: self.image.places.clone(),
             covered: !self.image.covers.is_empty(),
             policies,
-            reports: self
-                .image
-                .covers
-                .iter()
-                .flat_map(|cover| self.reports(cover))
-                .collect(),
+            reports: self.image.covers.iter().flat_map(|cover| self.reports(cover)).collect(),
         }
     }
 
@@ -123,10 +98,7 @@ impl Judge<'_> {
             DefaultAction::Warn => EnforcementAction::Warn,
         };
         Some(PolicyVerdict {
-            policy: PolicyId {
-                namespace: None,
-                name: "defaultAction".to_owned(),
-            },
+            policy: PolicyId { namespace: None, name: "defaultAction".to_owned() },
             rule: None,
             enforcement_action,
             effect: refusal(enforcement_action, advisory, Effect::Deny),
@@ -143,10 +115,9 @@ impl Judge<'_> {
         let truth = self.digest_demand(cover, self.truth(cover));
         let (effect, violations) = match truth {
             Truth::True(_) => (Effect::Allow, Vec::new()),
-            Truth::False(violations) => (
-                refusal(policy.enforcement_action, cover.advisory, Effect::Deny),
-                violations,
-            ),
+            Truth::False(violations) => {
+                (refusal(policy.enforcement_action, cover.advisory, Effect::Deny), violations)
+            }
             Truth::Undecided(violations) => (self.undecided(cover), violations),
         };
         let warns = policy.require_digest == RequireDigest::Warn
@@ -161,11 +132,7 @@ impl Judge<'_> {
             enforcement_action: policy.enforcement_action,
             effect,
             violations,
-            warnings: if warns {
-                vec![ReasonCode::DigestRequired]
-            } else {
-                Vec::new()
-            },
+            warnings: if warns { vec![ReasonCode::DigestRequired] } else { Vec::new() },
         }
     }
 
@@ -174,10 +141,7 @@ impl Judge<'_> {
         if cover.policy.require_digest != RequireDigest::Deny || !self.names_no_digest() {
             return truth;
         }
-        let demand = blame(
-            ReasonCode::DigestRequired,
-            "the image must be named by digest",
-        );
+        let demand = blame(ReasonCode::DigestRequired, "the image must be named by digest");
         match truth {
             Truth::False(mut violations) => {
                 violations.push(demand);
@@ -188,26 +152,15 @@ impl Judge<'_> {
     }
 
     fn names_no_digest(&self) -> bool {
-        self.image
-            .reference
-            .as_ref()
-            .is_ok_and(|reference| reference.digest().is_none())
+        self.image.reference.as_ref().is_ok_and(|reference| reference.digest().is_none())
     }
 
     /// What an undecided requirement does. `onError` counts for hosts that the configuration names.
     fn undecided(&self, cover: &Cover) -> Effect {
         let policy = &cover.policy;
-        let host = self
-            .image
-            .reference
-            .as_ref()
-            .map(|reference| reference.repository().host());
+        let host = self.image.reference.as_ref().map(|reference| reference.repository().host());
         let is_named = host.is_ok_and(|host| self.snapshot.registries.contains(host));
-        let on_error = if is_named {
-            policy.on_error
-        } else {
-            OnError::Deny
-        };
+        let on_error = if is_named { policy.on_error } else { OnError::Deny };
         match on_error {
             OnError::Allow => Effect::Allow,
             OnError::Deny => refusal(policy.enforcement_action, cover.advisory, Effect::Undecided),
@@ -241,10 +194,7 @@ impl Judge<'_> {
             return Truth::True(BTreeSet::new());
         };
         match self.finding.map(|finding| &finding.subject) {
-            None => Truth::False(vec![blame(
-                ReasonCode::Internal,
-                "the image was not looked at",
-            )]),
+            None => Truth::False(vec![blame(ReasonCode::Internal, "the image was not looked at")]),
             Some(Err(outcome)) => from_outcome(None, outcome),
             Some(Ok(_)) => self.requirement(requirement),
         }
@@ -302,16 +252,13 @@ impl Judge<'_> {
         };
         requirement.for_each_verifier(&mut |name, verifier| {
             let outcome = finding.outcomes.get(verifier.fingerprint());
-            reports.extend(
-                outcome
-                    .iter()
-                    .flat_map(|outcome| &outcome.reports)
-                    .map(|report| NamedReport {
-                        policy: cover.policy.id.clone(),
-                        name: name.clone(),
-                        report: report.clone(),
-                    }),
-            );
+            reports.extend(outcome.iter().flat_map(|outcome| &outcome.reports).map(|report| {
+                NamedReport {
+                    policy: cover.policy.id.clone(),
+                    name: name.clone(),
+                    report: report.clone(),
+                }
+            }));
         });
         reports
     }
@@ -327,21 +274,12 @@ fn refusal(action: EnforcementAction, advisory: bool, strict: Effect) -> Effect 
 }
 
 fn blame(code: ReasonCode, message: impl ToString) -> Violation {
-    Violation {
-        verifier: None,
-        code,
-        message: message.to_string(),
-    }
+    Violation { verifier: None, code, message: message.to_string() }
 }
 
 fn from_outcome(name: Option<&Arc<str>>, outcome: &Outcome) -> Truth {
-    let violation = |code| {
-        vec![Violation {
-            verifier: name.cloned(),
-            code,
-            message: outcome.message.clone(),
-        }]
-    };
+    let violation =
+        |code| vec![Violation { verifier: name.cloned(), code, message: outcome.message.clone() }];
     match outcome.state {
         State::Accepted => Truth::True(outcome.signers.clone()),
         State::Missing(code) | State::Rejected(code) => Truth::False(violation(code)),
@@ -398,11 +336,7 @@ fn at_least(count: usize, truths: Vec<Truth>) -> Truth {
 /// for itself.
 fn distinct_signers(accepted: &[BTreeSet<SignerId>]) -> usize {
     let mut taken: BTreeMap<&SignerId, usize> = BTreeMap::new();
-    let signed = |term: &usize| {
-        accepted
-            .get(*term)
-            .is_some_and(|signers| !signers.is_empty())
-    };
+    let signed = |term: &usize| accepted.get(*term).is_some_and(|signers| !signers.is_empty());
     let (signed, unsigned): (Vec<usize>, Vec<usize>) = (0..accepted.len()).partition(signed);
     let matched = signed
         .into_iter()

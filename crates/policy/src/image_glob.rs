@@ -76,23 +76,14 @@ impl ImageGlob {
     /// It does not begin with a host, `**` does not stand alone in its label or segment, or it is
     /// no reference even with a letter for each `*`, so that nothing could match it.
     pub fn parse(text: &str) -> Result<Self, GlobError> {
-        let parts = if text == ANY_RUN {
-            None
-        } else {
-            Some(Parts::parse(text)?)
-        };
-        Ok(Self {
-            text: text.to_owned(),
-            parts,
-        })
+        let parts = if text == ANY_RUN { None } else { Some(Parts::parse(text)?) };
+        Ok(Self { text: text.to_owned(), parts })
     }
 
     /// How `reference` meets the glob, in time at most proportional to the product of their
     /// lengths. What the tag resolves to is not known here.
     pub fn matches(&self, reference: &ImageReference) -> GlobMatch {
-        self.parts
-            .as_ref()
-            .map_or(GlobMatch::Yes, |parts| parts.matches(reference))
+        self.parts.as_ref().map_or(GlobMatch::Yes, |parts| parts.matches(reference))
     }
 }
 
@@ -104,12 +95,7 @@ impl fmt::Display for ImageGlob {
 
 impl fmt::Display for GlobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "'{}' is not an image glob: {}",
-            self.glob.escape_debug(),
-            self.reason
-        )?;
+        write!(f, "'{}' is not an image glob: {}", self.glob.escape_debug(), self.reason)?;
         match &self.suggestion {
             None => Ok(()),
             Some(suggestion) => write!(f, "; did you mean '{suggestion}'?"),
@@ -153,10 +139,7 @@ impl Parts {
 
     fn matches(&self, reference: &ImageReference) -> GlobMatch {
         let repository = reference.repository();
-        let host_matches = self
-            .host
-            .as_ref()
-            .is_none_or(|host| host.matches(repository.host()));
+        let host_matches = self.host.as_ref().is_none_or(|host| host.matches(repository.host()));
         let digest_matches = self.digest.is_none() || self.digest.as_ref() == reference.digest();
         if !host_matches || !digest_matches {
             return GlobMatch::No;
@@ -185,15 +168,8 @@ impl HostGlob {
             return None;
         }
         let lower = written.to_ascii_lowercase();
-        let (name, port) = split_port(if written.contains(ANY) {
-            &lower
-        } else {
-            normal
-        });
-        Some(Self {
-            labels: name.split('.').map(str::to_owned).collect(),
-            port: port.to_owned(),
-        })
+        let (name, port) = split_port(if written.contains(ANY) { &lower } else { normal });
+        Some(Self { labels: name.split('.').map(str::to_owned).collect(), port: port.to_owned() })
     }
 
     fn matches(&self, host: &str) -> bool {
@@ -262,22 +238,12 @@ fn sample(host: &str, path: &str, tag: Option<&str>) -> Result<ImageReference, &
 
 /// Whether `items` are as `globs` say, of which `**` is any run of items.
 fn items_match(globs: &[String], items: &[&str]) -> bool {
-    runs_match(
-        globs,
-        items,
-        |glob| glob == ANY_RUN,
-        |glob, item| item_matches(glob, item),
-    )
+    runs_match(globs, items, |glob| glob == ANY_RUN, |glob, item| item_matches(glob, item))
 }
 
 /// Whether `item` is as `glob` says, of which `*` is any run of characters.
 fn item_matches(glob: &str, item: &str) -> bool {
-    runs_match(
-        glob.as_bytes(),
-        item.as_bytes(),
-        |&byte| byte == b'*',
-        |glob, byte| glob == byte,
-    )
+    runs_match(glob.as_bytes(), item.as_bytes(), |&byte| byte == b'*', |glob, byte| glob == byte)
 }
 
 /// Whether `items` are as `pattern` says: what is `any` in it stands for any run of items, none
@@ -313,9 +279,7 @@ fn runs_match<P, T>(
             }
         }
     }
-    pattern
-        .get(at_pattern..)
-        .is_some_and(|rest| rest.iter().all(any))
+    pattern.get(at_pattern..).is_some_and(|rest| rest.iter().all(any))
 }
 
 #[cfg(test)]

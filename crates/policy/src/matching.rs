@@ -187,16 +187,12 @@ impl Match {
             if object.namespace.is_empty() {
                 return Ok(true);
             }
-            return Err(MatchError::NamespaceMissing {
-                namespace: object.namespace.clone(),
-            });
+            return Err(MatchError::NamespaceMissing { namespace: object.namespace.clone() });
         };
-        let labels = namespace
-            .labels
-            .map_err(|reason| MatchError::NamespaceLabels {
-                namespace: namespace.name.to_owned(),
-                reason: reason.to_owned(),
-            })?;
+        let labels = namespace.labels.map_err(|reason| MatchError::NamespaceLabels {
+            namespace: namespace.name.to_owned(),
+            reason: reason.to_owned(),
+        })?;
         Ok(selector.matches(labels))
     }
 

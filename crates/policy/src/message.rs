@@ -21,10 +21,7 @@ pub fn refusal(verdict: &Verdict, id: &str) -> String {
     };
     let mut lines: Vec<(Effect, String)> = Vec::new();
     for image in &verdict.images {
-        let refusing = image
-            .policies
-            .iter()
-            .filter(|policy| policy.effect >= Effect::Undecided);
+        let refusing = image.policies.iter().filter(|policy| policy.effect >= Effect::Undecided);
         lines.extend(refusing.map(|policy| (policy.effect, line(image, policy, id))));
     }
     lines.sort_by_key(|(effect, _)| *effect != strictest);
@@ -39,12 +36,8 @@ pub fn warnings(verdict: &Verdict) -> Vec<String> {
             let violations = policy.violations.iter().map(|violation| violation.code);
             let violations = violations.filter(|_| policy.effect == Effect::Warn);
             for code in violations.chain(policy.warnings.iter().copied()) {
-                let text = format!(
-                    "[{}] {}{}: {code}",
-                    policy.policy,
-                    places(image, " "),
-                    image.name
-                );
+                let text =
+                    format!("[{}] {}{}: {code}", policy.policy, places(image, " "), image.name);
                 let text = cut(&printable(&text), WARNING_CHARACTERS_MAX, code.as_str());
                 if !warnings.contains(&text) {
                     warnings.push(text);
@@ -73,23 +66,11 @@ pub fn line(image: &ImageVerdict, policy: &PolicyVerdict, id: &str) -> String {
 
 /// `text` on one line: names and references that do not parse are whatever their author wrote.
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect()
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 fn violations(violations: &[Violation]) -> String {
-    let mut shown: Vec<String> = violations
-        .iter()
-        .take(VIOLATIONS_SHOWN)
-        .map(violation)
-        .collect();
+    let mut shown: Vec<String> = violations.iter().take(VIOLATIONS_SHOWN).map(violation).collect();
     let more = violations.len().saturating_sub(VIOLATIONS_SHOWN);
     if more > 0 {
         shown.push(format!("and {more} more"));
@@ -121,11 +102,7 @@ fn join(lines: Vec<String>) -> String {
     let mut message = String::new();
     for (index, line) in lines.into_iter().enumerate() {
         let last = index + 1 == total;
-        let room = if last {
-            MESSAGE_BYTES_MAX
-        } else {
-            MESSAGE_BYTES_MAX - MORE
-        };
+        let room = if last { MESSAGE_BYTES_MAX } else { MESSAGE_BYTES_MAX - MORE };
         if index > 0 && message.len() + 1 + line.len() > room {
             message.push_str(&format!("\nand {} more", total - index));
             break;

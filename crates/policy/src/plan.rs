@@ -88,24 +88,17 @@ impl Plan {
         }
         request.views().iter().any(|view| {
             let adds = !view.added().is_empty();
-            snapshot
-                .policies
-                .iter()
-                .filter(|policy| view.is_for(policy, request))
-                .any(|policy| {
-                    let needs = |object: &Object| {
-                        policy
-                            .matcher
-                            .as_ref()
-                            .is_ok_and(|matcher| matcher.needs_labels(object))
-                    };
-                    let old_needs = view.old_object.as_deref().is_some_and(needs);
-                    if adds {
-                        needs(&view.object) || old_needs
-                    } else {
-                        needs(&view.object) && !old_needs
-                    }
-                })
+            snapshot.policies.iter().filter(|policy| view.is_for(policy, request)).any(|policy| {
+                let needs = |object: &Object| {
+                    policy.matcher.as_ref().is_ok_and(|matcher| matcher.needs_labels(object))
+                };
+                let old_needs = view.old_object.as_deref().is_some_and(needs);
+                if adds {
+                    needs(&view.object) || old_needs
+                } else {
+                    needs(&view.object) && !old_needs
+                }
+            })
         })
     }
 
@@ -122,10 +115,7 @@ impl Plan {
                 let Some(image) = view.plan_image(&written, &matches) else {
                     continue;
                 };
-                match images
-                    .iter_mut()
-                    .find(|known| known.written == image.written)
-                {
+                match images.iter_mut().find(|known| known.written == image.written) {
                     Some(known) => known.merge(image),
                     None => images.push(image),
                 }
@@ -148,21 +138,14 @@ impl View<'_> {
     fn images(&self) -> Vec<String> {
         let mut seen = BTreeSet::new();
         let references = self.object.images.iter().map(|image| &image.reference);
-        references
-            .filter(|reference| seen.insert(*reference))
-            .cloned()
-            .collect()
+        references.filter(|reference| seen.insert(*reference)).cloned().collect()
     }
 
     /// The references that the old object does not have.
     fn added(&self) -> BTreeSet<&str> {
         let old = self.old_object.iter().flat_map(|old| &old.images);
         let old: BTreeSet<&str> = old.map(|image| image.reference.as_str()).collect();
-        let new = self
-            .object
-            .images
-            .iter()
-            .map(|image| image.reference.as_str());
+        let new = self.object.images.iter().map(|image| image.reference.as_str());
         new.filter(|reference| !old.contains(reference)).collect()
     }
 
@@ -179,13 +162,8 @@ impl View<'_> {
         request: &Request,
         namespace: Option<&Namespace<'_>>,
     ) -> Vec<Matched<'a>> {
-        let policies = snapshot
-            .policies
-            .iter()
-            .filter(|policy| self.is_for(policy, request));
-        policies
-            .filter_map(|policy| self.match_policy(policy, namespace))
-            .collect()
+        let policies = snapshot.policies.iter().filter(|policy| self.is_for(policy, request));
+        policies.filter_map(|policy| self.match_policy(policy, namespace)).collect()
     }
 
     fn match_policy<'a>(
@@ -194,11 +172,7 @@ impl View<'_> {
         namespace: Option<&Namespace<'_>>,
     ) -> Option<Matched<'a>> {
         let Ok(matcher) = &policy.matcher else {
-            return Some(Matched {
-                policy,
-                error: None,
-                every_image: self.old_object.is_none(),
-            });
+            return Some(Matched { policy, error: None, every_image: self.old_object.is_none() });
         };
         let old_object = self.old_object.as_deref();
         let new = matcher.matches_one(&self.object, namespace);
@@ -207,16 +181,10 @@ impl View<'_> {
         let every_image = matches!(old, None | Some(Ok(false)));
         match matcher.matches(Some(&self.object), old_object, namespace) {
             Ok(false) => None,
-            Ok(true) => Some(Matched {
-                policy,
-                error: None,
-                every_image: every_image && new == Ok(true),
-            }),
-            Err(error) => Some(Matched {
-                policy,
-                error: Some(error.to_string()),
-                every_image,
-            }),
+            Ok(true) => {
+                Some(Matched { policy, error: None, every_image: every_image && new == Ok(true) })
+            }
+            Err(error) => Some(Matched { policy, error: Some(error.to_string()), every_image }),
         }
     }
 
@@ -228,9 +196,7 @@ impl View<'_> {
             .iter()
             .filter_map(|matched| Some((matched, matched.ask(&reference)?)))
             .collect();
-        let displaced = asks
-            .iter()
-            .any(|(matched, ask)| matched.displaces_baselines(ask));
+        let displaced = asks.iter().any(|(matched, ask)| matched.displaces_baselines(ask));
         let enforced = asks.iter().any(|(matched, _)| matched.is_enforced_cover());
         let covers: Vec<Cover> = asks
             .into_iter()
@@ -246,21 +212,10 @@ impl View<'_> {
         if covers.is_empty() && uncovered.is_none() {
             return None;
         }
-        let named = self
-            .object
-            .images
-            .iter()
-            .filter(|image| image.reference == written);
-        let places = named
-            .map(|image| format!("{} \"{}\"", image.field.as_str(), image.name))
-            .collect();
-        Some(PlannedImage {
-            written: written.to_owned(),
-            reference,
-            places,
-            covers,
-            uncovered,
-        })
+        let named = self.object.images.iter().filter(|image| image.reference == written);
+        let places =
+            named.map(|image| format!("{} \"{}\"", image.field.as_str(), image.name)).collect();
+        Some(PlannedImage { written: written.to_owned(), reference, places, covers, uncovered })
     }
 }
 
@@ -282,15 +237,12 @@ impl Matched<'_> {
             Ok(reference) => reference,
         };
         rules.iter().enumerate().find_map(|(index, rule)| {
-            let proofs = rule
-                .images
-                .iter()
-                .filter_map(|glob| match glob.matches(reference) {
-                    GlobMatch::No => None,
-                    GlobMatch::TagMustResolve => Some(TagProof::MustResolve),
-                    GlobMatch::TagUnproven => Some(TagProof::Unproven),
-                    GlobMatch::Yes => Some(TagProof::None),
-                });
+            let proofs = rule.images.iter().filter_map(|glob| match glob.matches(reference) {
+                GlobMatch::No => None,
+                GlobMatch::TagMustResolve => Some(TagProof::MustResolve),
+                GlobMatch::TagUnproven => Some(TagProof::Unproven),
+                GlobMatch::Yes => Some(TagProof::None),
+            });
             // A glob of the same rule that asks for less is as good.
             let proof = proofs.min_by_key(|proof| match proof {
                 TagProof::None => 0,
@@ -326,8 +278,7 @@ impl PlannedImage {
             .filter(|cover| enforces(cover))
             .map(|cover| cover.policy.id.clone())
             .collect();
-        self.covers
-            .retain(|cover| enforces(cover) || !enforced.contains(&cover.policy.id));
+        self.covers.retain(|cover| enforces(cover) || !enforced.contains(&cover.policy.id));
         self.covers.extend(other.covers);
         self.uncovered = self.uncovered.or(other.uncovered);
     }
@@ -350,11 +301,7 @@ impl PlannedImage {
             return None;
         }
         let verifiers = verifiers.into_values().collect();
-        Some(Work {
-            reference: reference.clone(),
-            prove_tag,
-            verifiers,
-        })
+        Some(Work { reference: reference.clone(), prove_tag, verifiers })
     }
 }
 

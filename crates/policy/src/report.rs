@@ -78,9 +78,7 @@ impl VerificationResult {
                 .map(decision)
                 .max_by_key(|text| strictness(text))
                 .unwrap_or("allow"),
-            images: images
-                .map(|image| Report::new(image, id, timestamp))
-                .collect(),
+            images: images.map(|image| Report::new(image, id, timestamp)).collect(),
         }
     }
 }
@@ -93,10 +91,7 @@ fn decision(verdict: &Verdict) -> &'static str {
 }
 
 fn strictness(decision: &str) -> usize {
-    ["allow", "undecided", "deny"]
-        .iter()
-        .position(|known| *known == decision)
-        .unwrap_or_default()
+    ["allow", "undecided", "deny"].iter().position(|known| *known == decision).unwrap_or_default()
 }
 
 impl Report {
@@ -120,9 +115,7 @@ impl Report {
 /// Whether verifiers asked for evidence, and there was none of any kind.
 fn has_no_evidence(image: &ImageVerdict) -> bool {
     let violations = image.policies.iter().flat_map(|policy| &policy.violations);
-    let mut verified = violations
-        .filter(|violation| violation.verifier.is_some())
-        .peekable();
+    let mut verified = violations.filter(|violation| violation.verifier.is_some()).peekable();
     image.reports.is_empty()
         && verified.peek().is_some()
         && verified.all(|violation| violation.code == ReasonCode::SignatureNotFound)

@@ -70,10 +70,7 @@ impl Request {
         let Some(object) = self.object.as_ref().filter(|_| judged) else {
             return Vec::new();
         };
-        let old_object = self
-            .old_object
-            .as_ref()
-            .filter(|_| self.operation == Operation::Update);
+        let old_object = self.old_object.as_ref().filter(|_| self.operation == Operation::Update);
         let original = |literal_kind| View {
             object: Cow::Borrowed(object),
             old_object: old_object.map(Cow::Borrowed),

@@ -79,34 +79,24 @@ impl LabelSelector {
         match_labels: BTreeMap<String, String>,
         expressions: Vec<LabelExpression>,
     ) -> Result<Self, SelectorError> {
-        let equal = match_labels
-            .into_iter()
-            .map(|(key, value)| LabelExpression {
-                key,
-                operator: "In".to_owned(),
-                values: vec![value],
-            });
+        let equal = match_labels.into_iter().map(|(key, value)| LabelExpression {
+            key,
+            operator: "In".to_owned(),
+            values: vec![value],
+        });
         let requirements = equal.chain(expressions).map(Requirement::new);
-        Ok(Self {
-            requirements: requirements.collect::<Result<_, _>>()?,
-        })
+        Ok(Self { requirements: requirements.collect::<Result<_, _>>()? })
     }
 
     /// Whether `labels` meet every requirement.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.requirements
-            .iter()
-            .all(|requirement| requirement.holds(labels))
+        self.requirements.iter().all(|requirement| requirement.holds(labels))
     }
 }
 
 impl Requirement {
     fn new(expression: LabelExpression) -> Result<Self, SelectorError> {
-        let LabelExpression {
-            key,
-            operator,
-            values,
-        } = expression;
+        let LabelExpression { key, operator, values } = expression;
         if !is_label_key(&key) {
             return Err(SelectorError::Key(key));
         }
@@ -189,10 +179,7 @@ mod tests {
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs
-            .iter()
-            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-            .collect()
+        pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
     fn expression(key: &str, operator: &str, values: &[&str]) -> LabelExpression {
@@ -207,11 +194,7 @@ mod tests {
     fn check_expression(operator: &str, values: &[&str], on: &[(&str, &str)], expect: bool) {
         let selector =
             LabelSelector::new(BTreeMap::new(), vec![expression("env", operator, values)]);
-        assert_eq!(
-            selector.unwrap().matches(&labels(on)),
-            expect,
-            "{operator} {values:?} {on:?}"
-        );
+        assert_eq!(selector.unwrap().matches(&labels(on)), expect, "{operator} {values:?} {on:?}");
     }
 
     #[test]
@@ -248,15 +231,7 @@ mod tests {
         let expressions = vec![expression("team", "Exists", &[])];
         let selector = LabelSelector::new(match_labels, expressions).unwrap();
         for (on, expect) in [
-            (
-                &[
-                    ("env", "prod"),
-                    ("tier", "web"),
-                    ("team", "a"),
-                    ("more", "b"),
-                ][..],
-                true,
-            ),
+            (&[("env", "prod"), ("tier", "web"), ("team", "a"), ("more", "b")][..], true),
             (&[("env", "prod"), ("tier", "web")], false),
             (&[("env", "prod"), ("tier", "db"), ("team", "a")], false),
             (&[("tier", "web"), ("team", "a")], false),

@@ -228,10 +228,7 @@ impl Policy {
 
     /// Whether the policy applies to objects of `namespace` at all.
     pub fn concerns(&self, namespace: &str) -> bool {
-        self.id
-            .namespace
-            .as_deref()
-            .is_none_or(|own| own == namespace)
+        self.id.namespace.as_deref().is_none_or(|own| own == namespace)
     }
 }
 

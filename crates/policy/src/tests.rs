@@ -59,10 +59,7 @@ pub(crate) fn term(name: &'static str) -> Term {
 }
 
 pub(crate) fn requirement(quorum: Quorum, names: &[&'static str]) -> Requirement {
-    Requirement {
-        quorum,
-        of: names.iter().map(|name| term(name)).collect(),
-    }
+    Requirement { quorum, of: names.iter().map(|name| term(name)).collect() }
 }
 
 pub(crate) fn require(quorum: Quorum, names: &[&'static str]) -> RuleBody {
@@ -70,21 +67,12 @@ pub(crate) fn require(quorum: Quorum, names: &[&'static str]) -> RuleBody {
 }
 
 pub(crate) fn accepted(signers: &[&str]) -> Outcome {
-    let signers = signers
-        .iter()
-        .map(|name| SignerId(fingerprint(name)))
-        .collect();
-    Outcome {
-        signers,
-        ..Outcome::new(State::Accepted, "")
-    }
+    let signers = signers.iter().map(|name| SignerId(fingerprint(name))).collect();
+    Outcome { signers, ..Outcome::new(State::Accepted, "") }
 }
 
 pub(crate) fn missing() -> Outcome {
-    Outcome::new(
-        State::Missing(ReasonCode::SignatureNotFound),
-        "no signature",
-    )
+    Outcome::new(State::Missing(ReasonCode::SignatureNotFound), "no signature")
 }
 
 pub(crate) fn unavailable() -> Outcome {
@@ -95,10 +83,7 @@ pub(crate) fn unavailable() -> Outcome {
 pub(crate) fn policy(name: &str, body: RuleBody) -> Policy {
     let images = vec![ImageGlob::parse("**").unwrap()];
     Policy {
-        id: PolicyId {
-            namespace: None,
-            name: name.to_owned(),
-        },
+        id: PolicyId { namespace: None, name: name.to_owned() },
         tier: Tier::Mandatory,
         enforcement_action: crate::EnforcementAction::Deny,
         matcher: Ok(Match::default()),
@@ -110,22 +95,12 @@ pub(crate) fn policy(name: &str, body: RuleBody) -> Policy {
 
 /// The policy as one of the namespace `app`.
 pub(crate) fn of_namespace(policy: Policy) -> Policy {
-    let id = PolicyId {
-        namespace: Some("app".to_owned()),
-        ..policy.id
-    };
-    Policy {
-        id,
-        tier: Tier::Namespace,
-        ..policy
-    }
+    let id = PolicyId { namespace: Some("app".to_owned()), ..policy.id };
+    Policy { id, tier: Tier::Namespace, ..policy }
 }
 
 pub(crate) fn snapshot(policies: Vec<Policy>) -> Snapshot {
-    Snapshot {
-        policies: policies.into_iter().map(Arc::new).collect(),
-        ..Snapshot::default()
-    }
+    Snapshot { policies: policies.into_iter().map(Arc::new).collect(), ..Snapshot::default() }
 }
 
 pub(crate) fn pod(images: &[&str]) -> Object {
@@ -171,11 +146,7 @@ pub(crate) fn create(object: Object) -> Request {
 }
 
 pub(crate) fn update(old: Object, new: Object) -> Request {
-    Request {
-        operation: Operation::Update,
-        old_object: Some(old),
-        ..create(new)
-    }
+    Request { operation: Operation::Update, old_object: Some(old), ..create(new) }
 }
 
 pub(crate) fn digest() -> Digest {
@@ -190,11 +161,7 @@ fn subject(reference: &ImageReference) -> Subject {
         artifact_type: None,
         annotations: BTreeMap::new(),
     };
-    Subject {
-        repository: reference.repository().clone(),
-        descriptor,
-        access: Access::public(),
-    }
+    Subject { repository: reference.repository().clone(), descriptor, access: Access::public() }
 }
 
 /// The verdict on `request`, where the world is as `world` says.
@@ -206,25 +173,15 @@ pub(crate) fn judge(snapshot: &Snapshot, request: &Request, world: &World) -> Ve
         .map(|image| {
             let work = image.work()?;
             let outcomes = world.outcomes.iter();
-            let mut outcomes: BTreeMap<Digest, Outcome> = outcomes
-                .map(|(name, outcome)| (fingerprint(name), outcome.clone()))
-                .collect();
+            let mut outcomes: BTreeMap<Digest, Outcome> =
+                outcomes.map(|(name, outcome)| (fingerprint(name), outcome.clone())).collect();
             for verifier in &work.verifiers {
-                outcomes
-                    .entry(verifier.fingerprint().clone())
-                    .or_insert_with(missing);
+                outcomes.entry(verifier.fingerprint().clone()).or_insert_with(missing);
             }
-            let subject = world
-                .unresolved
-                .clone()
-                .map_or_else(|| Ok(subject(&work.reference)), Err);
+            let subject =
+                world.unresolved.clone().map_or_else(|| Ok(subject(&work.reference)), Err);
             let tag_proven = world.tag_proven.filter(|_| work.prove_tag).map(Ok);
-            Some(Finding {
-                subject,
-                tag_proven,
-                outcomes,
-                cached: false,
-            })
+            Some(Finding { subject, tag_proven, outcomes, cached: false })
         })
         .collect();
     decide(snapshot, &plan, &findings)

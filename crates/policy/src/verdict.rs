@@ -130,29 +130,19 @@ impl Verdict {
 
     /// The strictest effect of any policy on any image.
     pub fn effect(&self) -> Effect {
-        self.images
-            .iter()
-            .map(ImageVerdict::effect)
-            .max()
-            .unwrap_or(Effect::Allow)
+        self.images.iter().map(ImageVerdict::effect).max().unwrap_or(Effect::Allow)
     }
 }
 
 impl ImageVerdict {
     /// The strictest effect of any policy.
     pub fn effect(&self) -> Effect {
-        self.policies
-            .iter()
-            .map(|policy| policy.effect)
-            .max()
-            .unwrap_or(Effect::Allow)
+        self.policies.iter().map(|policy| policy.effect).max().unwrap_or(Effect::Allow)
     }
 
     /// Whether no policy found anything to complain about, whatever its action.
     pub fn is_success(&self) -> bool {
-        self.policies
-            .iter()
-            .all(|policy| policy.violations.is_empty())
+        self.policies.iter().all(|policy| policy.violations.is_empty())
     }
 }
 

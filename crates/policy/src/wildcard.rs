@@ -72,10 +72,7 @@ mod tests {
         let wildcard = Wildcard::new(pattern).unwrap();
         assert_eq!(wildcard.matches(name), expect, "{pattern:?} {name:?}");
         let generated = wildcard.matches_generate_name(name);
-        assert_eq!(
-            generated, expect_generated,
-            "{pattern:?} generateName {name:?}"
-        );
+        assert_eq!(generated, expect_generated, "{pattern:?} generateName {name:?}");
     }
 
     #[test]
@@ -114,18 +111,16 @@ mod tests {
 
     #[test]
     fn accepts_the_pattern_of_the_crd() {
-        for pattern in [
-            "", "*", "**", "a", "*a", "a*", "*a*", "-", ":", "kube-*", "0-9",
-        ] {
+        for pattern in ["", "*", "**", "a", "*a", "a*", "*a*", "-", ":", "kube-*", "0-9"] {
             assert!(Wildcard::new(pattern).is_ok(), "{pattern:?}");
         }
     }
 
     #[test]
     fn rejects_what_the_pattern_of_the_crd_rejects() {
-        for pattern in [
-            "***", "a*b", "**a", "a**", "A", "a.b", "a_b", "a b", "a\n", "?", "[a]", "ä",
-        ] {
+        for pattern in
+            ["***", "a*b", "**a", "a**", "A", "a.b", "a_b", "a b", "a\n", "?", "[a]", "ä"]
+        {
             assert!(Wildcard::new(pattern).is_err(), "{pattern:?}");
         }
     }
@@ -133,11 +128,7 @@ mod tests {
     #[test]
     fn knows_the_empty_pattern() {
         for (pattern, expect) in [("", true), ("*", false), ("**", false), ("a", false)] {
-            assert_eq!(
-                Wildcard::new(pattern).unwrap().is_empty(),
-                expect,
-                "{pattern:?}"
-            );
+            assert_eq!(Wildcard::new(pattern).unwrap().is_empty(), expect, "{pattern:?}");
         }
     }
 }

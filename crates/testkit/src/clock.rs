@@ -17,10 +17,7 @@ pub struct FixedClock {
 impl FixedClock {
     /// A clock that stands at `start`, with zero ticks.
     pub fn at(start: Timestamp) -> Self {
-        Self {
-            start,
-            elapsed: Mutex::default(),
-        }
+        Self { start, elapsed: Mutex::default() }
     }
 
     /// Moves both the time of day and the ticks forward by `step`.
@@ -40,9 +37,7 @@ impl Default for FixedClock {
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         // A clock advanced past the last timestamp there is stays at it.
-        self.start
-            .checked_add(self.ticks())
-            .unwrap_or(Timestamp::MAX)
+        self.start.checked_add(self.ticks()).unwrap_or(Timestamp::MAX)
     }
 
     fn ticks(&self) -> Duration {

@@ -39,11 +39,7 @@ impl RawServer {
         let connections = Arc::<AtomicUsize>::default();
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, script, Arc::clone(&connections)));
-        Ok(Self {
-            address,
-            connections,
-            _tasks: tasks,
-        })
+        Ok(Self { address, connections, _tasks: tasks })
     }
 
     /// `127.0.0.1:PORT`.
@@ -118,9 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn resets_when_told_to() {
-        let server = RawServer::start(vec![RawAnswer::Reset(Vec::new())])
-            .await
-            .unwrap();
+        let server = RawServer::start(vec![RawAnswer::Reset(Vec::new())]).await.unwrap();
         let (_, end) = read(&server.host()).await;
         assert_eq!(end, Some(io::ErrorKind::ConnectionReset));
     }

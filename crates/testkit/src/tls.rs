@@ -28,9 +28,7 @@ impl TestAuthority {
     /// When no key can be generated.
     pub fn generate() -> Result<Self, rcgen::Error> {
         let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Test root");
+        params.distinguished_name.push(DnType::CommonName, "Test root");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         CertifiedIssuer::self_signed(params, KeyPair::generate()?).map(Self)

@@ -39,33 +39,12 @@ fn matches_the_normalised_reference() {
                 "DOCKER.IO/busybox",
                 "docker.io:443/library/busybox",
             ],
-            &[
-                "vendor/busybox",
-                "ghcr.io/library/busybox",
-                "busybox2",
-                "localhost/library/busybox",
-            ],
+            &["vendor/busybox", "ghcr.io/library/busybox", "busybox2", "localhost/library/busybox"],
         ),
-        (
-            "docker.io/library/*",
-            &["busybox", "nginx:1"],
-            &["vendor/app", "library/a/b"],
-        ),
-        (
-            "docker.io/vendor/*",
-            &["vendor/app", "vendor/app:v1"],
-            &["busybox", "vendor/a/b"],
-        ),
-        (
-            "docker.io/**",
-            &["busybox", "vendor/app", "a/b/c"],
-            &["ghcr.io/a/b"],
-        ),
-        (
-            "docker.io/**/busybox",
-            &["busybox", "a/b/busybox"],
-            &["busybox/a", "busybox2"],
-        ),
+        ("docker.io/library/*", &["busybox", "nginx:1"], &["vendor/app", "library/a/b"]),
+        ("docker.io/vendor/*", &["vendor/app", "vendor/app:v1"], &["busybox", "vendor/a/b"]),
+        ("docker.io/**", &["busybox", "vendor/app", "a/b/c"], &["ghcr.io/a/b"]),
+        ("docker.io/**/busybox", &["busybox", "a/b/busybox"], &["busybox/a", "busybox2"]),
     ]);
 }
 
@@ -73,38 +52,17 @@ fn matches_the_normalised_reference() {
 fn normalises_its_own_host() {
     check_all(&[
         ("Index.Docker.IO/library/busybox", &["busybox"], &["nginx"]),
-        (
-            "registry-1.docker.io:443/vendor/*",
-            &["vendor/app"],
-            &["busybox"],
-        ),
-        (
-            "Registry.Example/app",
-            &["registry.example/app"],
-            &["registry.example:444/app"],
-        ),
-        (
-            "registry.example:443/app",
-            &["registry.example/app"],
-            &["registry.example:80/app"],
-        ),
-        (
-            "*.EXAMPLE:443/app",
-            &["registry.example:443/app", "a.example/app"],
-            &["example/app"],
-        ),
+        ("registry-1.docker.io:443/vendor/*", &["vendor/app"], &["busybox"]),
+        ("Registry.Example/app", &["registry.example/app"], &["registry.example:444/app"]),
+        ("registry.example:443/app", &["registry.example/app"], &["registry.example:80/app"]),
+        ("*.EXAMPLE:443/app", &["registry.example:443/app", "a.example/app"], &["example/app"]),
         ("LocalHost/app", &["localhost/app"], &["localhost:5000/app"]),
     ]);
 }
 
 #[test]
 fn everything_is_everything() {
-    let all = [
-        "busybox",
-        "127.0.0.1:5000/a/b:v1",
-        "localhost/a",
-        "myregistry:5000/a",
-    ];
+    let all = ["busybox", "127.0.0.1:5000/a/b:v1", "localhost/a", "myregistry:5000/a"];
     check_all(&[("**", &all, &[]), ("**/**", &all, &[])]);
     check("**", &format!("busybox:1@{}", digest('a')), GlobMatch::Yes);
     check("**", &format!("busybox@{}", digest('a')), GlobMatch::Yes);
@@ -127,16 +85,8 @@ fn stars_stay_within_host_labels() {
         ),
         (
             "**.corp.example/app",
-            &[
-                "corp.example/app",
-                "a.corp.example/app",
-                "a.b.corp.example/app",
-            ],
-            &[
-                "acorp.example/app",
-                "corp.example/b/app",
-                "corp.example.evil.example/app",
-            ],
+            &["corp.example/app", "a.corp.example/app", "a.b.corp.example/app"],
+            &["acorp.example/app", "corp.example/b/app", "corp.example.evil.example/app"],
         ),
         (
             "registry.**.example/app",
@@ -163,58 +113,26 @@ fn ports_belong_to_the_host() {
         (
             "registry.example:5000/**",
             &["registry.example:5000/app"],
-            &[
-                "registry.example/app",
-                "registry.example:5001/app",
-                "registry.example:50000/app",
-            ],
+            &["registry.example/app", "registry.example:5001/app", "registry.example:50000/app"],
         ),
-        (
-            "localhost:5000/**",
-            &["localhost:5000/a/b"],
-            &["localhost/a", "localhost:5001/a"],
-        ),
-        (
-            "127.0.0.1:5000/*",
-            &["127.0.0.1:5000/app"],
-            &["127.0.0.1/app", "127.0.0.2:5000/app"],
-        ),
-        (
-            "10.0.*.*/app",
-            &["10.0.1.2/app"],
-            &["10.1.1.2/app", "10.0.1.2:80/app"],
-        ),
-        (
-            "registry:5000/app",
-            &["registry:5000/app"],
-            &["registry.example:5000/app"],
-        ),
+        ("localhost:5000/**", &["localhost:5000/a/b"], &["localhost/a", "localhost:5001/a"]),
+        ("127.0.0.1:5000/*", &["127.0.0.1:5000/app"], &["127.0.0.1/app", "127.0.0.2:5000/app"]),
+        ("10.0.*.*/app", &["10.0.1.2/app"], &["10.1.1.2/app", "10.0.1.2:80/app"]),
+        ("registry:5000/app", &["registry:5000/app"], &["registry.example:5000/app"]),
         (
             "registry.example:*/app",
             &["registry.example/app", "registry.example:1/app"],
             &["a.registry.example:1/app"],
         ),
-        (
-            "*:5000/app",
-            &["registry:5000/app", "localhost:5000/app"],
-            &["a.b:5000/app"],
-        ),
-        (
-            "**:5000/app",
-            &["registry:5000/app", "a.b:5000/app"],
-            &["a.b/app"],
-        ),
+        ("*:5000/app", &["registry:5000/app", "localhost:5000/app"], &["a.b:5000/app"]),
+        ("**:5000/app", &["registry:5000/app", "a.b:5000/app"], &["a.b/app"]),
     ]);
 }
 
 #[test]
 fn stars_stay_within_path_segments() {
     check_all(&[
-        (
-            "r.example/*",
-            &["r.example/app"],
-            &["r.example/a/b", "r.example:80/app"],
-        ),
+        ("r.example/*", &["r.example/app"], &["r.example/a/b", "r.example:80/app"]),
         (
             "r.example/*/app",
             &["r.example/a/app"],
@@ -222,27 +140,15 @@ fn stars_stay_within_path_segments() {
         ),
         (
             "r.example/web-*-prod",
-            &[
-                "r.example/web-a-prod",
-                "r.example/web-a-b-prod",
-                "r.example/web-a-prod-prod",
-            ],
-            &[
-                "r.example/web-prod",
-                "r.example/web-a/x-prod",
-                "r.example/my-web-a-prod",
-            ],
+            &["r.example/web-a-prod", "r.example/web-a-b-prod", "r.example/web-a-prod-prod"],
+            &["r.example/web-prod", "r.example/web-a/x-prod", "r.example/my-web-a-prod"],
         ),
         (
             "r.example/app*",
             &["r.example/app", "r.example/app2"],
             &["r.example/app/x", "r.example/ap"],
         ),
-        (
-            "r.example/*app*",
-            &["r.example/app", "r.example/myapp2"],
-            &["r.example/apx"],
-        ),
+        ("r.example/*app*", &["r.example/app", "r.example/myapp2"], &["r.example/apx"]),
         (
             "r.example/team/**",
             &["r.example/team/app", "r.example/team/a/b", "r.example/team"],
@@ -255,28 +161,12 @@ fn stars_stay_within_path_segments() {
         ),
         (
             "r.example/a/**/b/**/c",
-            &[
-                "r.example/a/b/c",
-                "r.example/a/x/b/y/c",
-                "r.example/a/b/c/b/c/c",
-            ],
+            &["r.example/a/b/c", "r.example/a/x/b/y/c", "r.example/a/b/c/b/c/c"],
             &["r.example/a/c/b", "r.example/a/b", "r.example/a/x/c"],
         ),
-        (
-            "r.example/**/**",
-            &["r.example/a", "r.example/a/b/c"],
-            &["s.example/a"],
-        ),
-        (
-            "r.example/**/*/*",
-            &["r.example/a/b", "r.example/a/b/c"],
-            &["r.example/a"],
-        ),
-        (
-            "r.example/app",
-            &["r.example/app"],
-            &["r.example/a.p", "r.example/app/app"],
-        ),
+        ("r.example/**/**", &["r.example/a", "r.example/a/b/c"], &["s.example/a"]),
+        ("r.example/**/*/*", &["r.example/a/b", "r.example/a/b/c"], &["r.example/a"]),
+        ("r.example/app", &["r.example/app"], &["r.example/a.p", "r.example/app/app"]),
     ]);
 }
 
@@ -304,11 +194,7 @@ fn tags_must_be_proven() {
         ("r.example/app:*-debug", tagged("1-debug"), GlobMatch::Yes),
         ("r.example/app:*-debug", tagged("1-debug-2"), GlobMatch::No),
         ("r.example/app:*", tagged("anything"), GlobMatch::Yes),
-        (
-            "r.example/app:*",
-            both("anything"),
-            GlobMatch::TagMustResolve,
-        ),
+        ("r.example/app:*", both("anything"), GlobMatch::TagMustResolve),
         ("r.example/app:*", alone.clone(), GlobMatch::TagUnproven),
         ("**/**:v1", tagged("v1"), GlobMatch::Yes),
         ("**/**:v1", "localhost:5000/a:v2".to_owned(), GlobMatch::No),
@@ -330,22 +216,10 @@ fn digests_must_be_written() {
         (&glob, format!("r.example/app:v1@{one}"), GlobMatch::Yes),
         (&glob, format!("r.example/app@{other}"), GlobMatch::No),
         (&glob, "r.example/app:v1".to_owned(), GlobMatch::No),
-        (
-            &tag_glob,
-            format!("r.example/app:v1@{one}"),
-            GlobMatch::TagMustResolve,
-        ),
+        (&tag_glob, format!("r.example/app:v1@{one}"), GlobMatch::TagMustResolve),
         (&tag_glob, format!("r.example/app:v2@{one}"), GlobMatch::No),
-        (
-            &tag_glob,
-            format!("r.example/app:v1@{other}"),
-            GlobMatch::No,
-        ),
-        (
-            &tag_glob,
-            format!("r.example/app@{one}"),
-            GlobMatch::TagUnproven,
-        ),
+        (&tag_glob, format!("r.example/app:v1@{other}"), GlobMatch::No),
+        (&tag_glob, format!("r.example/app@{one}"), GlobMatch::TagUnproven),
         (&tag_glob, format!("r.example/app@{other}"), GlobMatch::No),
     ] {
         check(glob, &reference, expect);
@@ -363,10 +237,7 @@ fn rejects_a_glob_without_host_and_suggests_one() {
         ("vendor-*/**", Some("docker.io/vendor-*/**")),
         ("busybox", Some("docker.io/library/busybox")),
         ("busybox:1.36", Some("docker.io/library/busybox:1.36")),
-        (
-            &pinned,
-            Some(format!("docker.io/library/{pinned}").as_str()),
-        ),
+        (&pinned, Some(format!("docker.io/library/{pinned}").as_str())),
         ("*", Some("**")),
         ("**:v1", Some("**/**:v1")),
         ("registry.example", Some("registry.example/**")),
@@ -439,12 +310,8 @@ fn rejects_what_could_match_nothing() {
 /// The name alone is bounded by the reference grammar, at 255 bytes.
 #[test]
 fn rejects_a_glob_longer_than_a_reference() {
-    let longest = format!(
-        "r.example/{}:{}@sha512:{}",
-        "a".repeat(245),
-        "t".repeat(128),
-        "0".repeat(128)
-    );
+    let longest =
+        format!("r.example/{}:{}@sha512:{}", "a".repeat(245), "t".repeat(128), "0".repeat(128));
     assert_eq!(longest.len(), REFERENCE_BYTES_MAX);
     assert!(ImageGlob::parse(&longest).is_ok());
     let error = ImageGlob::parse(&longest.replace("sha512:", "sha512:0")).unwrap_err();
@@ -458,24 +325,8 @@ fn rejects_a_glob_longer_than_a_reference() {
 fn hostile_globs_end_soon() {
     let stars = format!("r.example/{}b", "*a".repeat(120));
     let segments = format!("r.example/{}b", "**/a/".repeat(48));
-    check(
-        &stars,
-        &format!("r.example/{}", "a".repeat(240)),
-        GlobMatch::No,
-    );
-    check(
-        &stars,
-        &format!("r.example/{}b", "a".repeat(239)),
-        GlobMatch::Yes,
-    );
-    check(
-        &segments,
-        &format!("r.example/{}a", "a/".repeat(120)),
-        GlobMatch::No,
-    );
-    check(
-        &segments,
-        &format!("r.example/{}b", "a/".repeat(120)),
-        GlobMatch::Yes,
-    );
+    check(&stars, &format!("r.example/{}", "a".repeat(240)), GlobMatch::No);
+    check(&stars, &format!("r.example/{}b", "a".repeat(239)), GlobMatch::Yes);
+    check(&segments, &format!("r.example/{}a", "a/".repeat(120)), GlobMatch::No);
+    check(&segments, &format!("r.example/{}b", "a/".repeat(120)), GlobMatch::Yes);
 }

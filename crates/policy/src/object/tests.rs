@@ -28,11 +28,7 @@ const POD: &str = r#"{
 }"#;
 
 fn images(object: &Object) -> Vec<(&str, &str)> {
-    object
-        .images
-        .iter()
-        .map(|i| (i.name.as_str(), i.reference.as_str()))
-        .collect()
+    object.images.iter().map(|i| (i.name.as_str(), i.reference.as_str())).collect()
 }
 
 fn parse(value: &Value) -> Result<Object, ObjectError> {
@@ -47,10 +43,7 @@ fn pod(spec: Value) -> Value {
 fn reads_a_pod_with_every_kind_of_image() {
     let object = Object::parse(POD).unwrap();
     assert_eq!((object.group.as_str(), object.kind.as_str()), ("", "Pod"));
-    assert_eq!(
-        (object.namespace.as_str(), object.name.as_str()),
-        ("shop", "web-7c5ddbdf54-x2xkz")
-    );
+    assert_eq!((object.namespace.as_str(), object.name.as_str()), ("shop", "web-7c5ddbdf54-x2xkz"));
     assert_eq!(object.generate_name, "web-7c5ddbdf54-");
     assert_eq!(object.labels["app"], "web");
     assert_eq!(object.labels["quoted/key"], "a \"value\"");
@@ -74,29 +67,14 @@ fn reads_a_pod_with_every_kind_of_image() {
 const KINDS: [(&str, &str, Role, &str); 16] = [
     ("v1", "Pod", Role::Pod, ""),
     ("v1", "PodTemplate", Role::Workload, "/template"),
-    (
-        "v1",
-        "ReplicationController",
-        Role::Workload,
-        "/spec/template",
-    ),
+    ("v1", "ReplicationController", Role::Workload, "/spec/template"),
     ("apps/v1", "DaemonSet", Role::Workload, "/spec/template"),
     ("apps/v1", "Deployment", Role::Workload, "/spec/template"),
-    (
-        "apps/v1beta2",
-        "Deployment",
-        Role::Workload,
-        "/spec/template",
-    ),
+    ("apps/v1beta2", "Deployment", Role::Workload, "/spec/template"),
     ("apps/v1", "ReplicaSet", Role::Workload, "/spec/template"),
     ("apps/v1", "StatefulSet", Role::Workload, "/spec/template"),
     ("batch/v1", "Job", Role::Workload, "/spec/template"),
-    (
-        "batch/v1",
-        "CronJob",
-        Role::Workload,
-        "/spec/jobTemplate/spec/template",
-    ),
+    ("batch/v1", "CronJob", Role::Workload, "/spec/jobTemplate/spec/template"),
     ("apps/v1", "Pod", Role::Other, ""),
     ("v1", "Deployment", Role::Other, "/spec/template"),
     ("example.dev/v1", "Job", Role::Other, "/spec/template"),
@@ -126,25 +104,14 @@ fn finds_the_images_of_the_kinds_it_knows_and_of_no_others() {
         object["metadata"] = json!({"name": "n", "namespace": "ns", "labels": {"from": "object"}});
         let object = parse(&object).unwrap();
         assert_eq!(object.role(), role, "{api_version} {kind}");
-        let expect: &[_] = if role == Role::Other {
-            &[]
-        } else {
-            &[("c", "busybox")]
-        };
+        let expect: &[_] = if role == Role::Other { &[] } else { &[("c", "busybox")] };
         assert_eq!(images(&object), expect, "{api_version} {kind}");
         assert_eq!(object.labels["from"], "object");
         let generated = object.generated_pod();
-        assert_eq!(
-            generated.is_some(),
-            role == Role::Workload,
-            "{api_version} {kind}"
-        );
+        assert_eq!(generated.is_some(), role == Role::Workload, "{api_version} {kind}");
         assert_eq!(object.is_namespace(), kind == "Namespace");
         let Some(pod) = generated else { continue };
-        assert_eq!(
-            (pod.group.as_str(), pod.kind.as_str(), pod.role()),
-            ("", "Pod", Role::Pod)
-        );
+        assert_eq!((pod.group.as_str(), pod.kind.as_str(), pod.role()), ("", "Pod", Role::Pod));
         assert_eq!((pod.namespace.as_str(), pod.name.as_str()), ("ns", ""));
         assert_eq!(pod.generate_name, "n-");
         assert_eq!(pod.labels["from"], "template");
@@ -193,46 +160,25 @@ fn a_controller_is_the_owner_that_says_so() {
 #[test]
 fn takes_null_for_absence() {
     for (object, expect) in [
-        (
-            json!({"apiVersion": "v1", "kind": "Pod", "metadata": null, "spec": null}),
-            0,
-        ),
+        (json!({"apiVersion": "v1", "kind": "Pod", "metadata": null, "spec": null}), 0),
         (
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": {
                 "name": null, "namespace": null, "generateName": null, "labels": null}}),
             0,
         ),
-        (
-            pod(json!({"containers": null, "initContainers": null, "ephemeralContainers": null})),
-            0,
-        ),
+        (pod(json!({"containers": null, "initContainers": null, "ephemeralContainers": null})), 0),
         (pod(json!({"containers": [], "volumes": null})), 0),
         (pod(json!({"volumes": [null, {}, {"image": null}]})), 0),
-        (
-            json!({"apiVersion": "batch/v1", "kind": "CronJob", "spec": {"jobTemplate": null}}),
-            0,
-        ),
-        (
-            json!({"apiVersion": "v1", "kind": "PodTemplate", "template": {"spec": null}}),
-            0,
-        ),
+        (json!({"apiVersion": "batch/v1", "kind": "CronJob", "spec": {"jobTemplate": null}}), 0),
+        (json!({"apiVersion": "v1", "kind": "PodTemplate", "template": {"spec": null}}), 0),
         // An image field that is absent or empty is an image that will not parse.
         (pod(json!({"containers": [null]})), 1),
-        (
-            pod(json!({"containers": [{"name": "c"}, {"image": null}, {"image": ""}]})),
-            3,
-        ),
-        (
-            pod(json!({"volumes": [{"image": {}}, {"image": {"reference": null}}]})),
-            2,
-        ),
+        (pod(json!({"containers": [{"name": "c"}, {"image": null}, {"image": ""}]})), 3),
+        (pod(json!({"volumes": [{"image": {}}, {"image": {"reference": null}}]})), 2),
     ] {
         let images = parse(&object).unwrap().images;
         assert_eq!(images.len(), expect, "{object}");
-        assert!(
-            images.iter().all(|image| image.reference.is_empty()),
-            "{object}"
-        );
+        assert!(images.iter().all(|image| image.reference.is_empty()), "{object}");
     }
     let null_label =
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"a": null}}});
@@ -267,9 +213,7 @@ fn rejects_an_object_that_does_not_say_what_it_is() {
 fn rejects_garbage() {
     let truncated = &POD[..POD.len() - 1];
     let trailing = format!("{POD}{{}}");
-    for json in [
-        "", " ", "null", "7", "\"Pod\"", "[]", "{", "}", "\0", truncated, &trailing,
-    ] {
+    for json in ["", " ", "null", "7", "\"Pod\"", "[]", "{", "}", "\0", truncated, &trailing] {
         check_rejects(json, "does not decode");
     }
 }
@@ -314,9 +258,7 @@ fn rejects_a_field_that_stands_twice() {
 #[test]
 fn keeps_the_reason_short() {
     let object = pod(json!({"containers": "x".repeat(10_000)})).to_string();
-    let Err(ObjectError::Decode { reason }) = Object::parse(&object) else {
-        panic!("decoded")
-    };
+    let Err(ObjectError::Decode { reason }) = Object::parse(&object) else { panic!("decoded") };
     assert_eq!(reason.chars().count(), 200);
 }
 
@@ -339,10 +281,7 @@ fn stops_at_256_images() {
         ),
         (json!({"volumes": volumes(257)}), None),
         // Volumes without images do not count.
-        (
-            json!({"volumes": vec![json!({"emptyDir": {}}); 1000]}),
-            Some(0),
-        ),
+        (json!({"volumes": vec![json!({"emptyDir": {}}); 1000]}), Some(0)),
         (json!({"containers": vec![json!(null); 100_000]}), None),
     ] {
         let parsed = parse(&pod(spec)).map(|object| object.images.len());

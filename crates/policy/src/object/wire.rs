@@ -91,15 +91,8 @@ struct ImageVolume {
 
 pub(super) fn parse(json: &str) -> Result<Object, ObjectError> {
     let head: Head<'_> = decode(json)?;
-    let group = head
-        .api_version
-        .as_deref()
-        .and_then(group)
-        .ok_or(ObjectError::NoApiVersion)?;
-    let kind = head
-        .kind
-        .filter(|kind| !kind.is_empty())
-        .ok_or(ObjectError::NoKind)?;
+    let group = head.api_version.as_deref().and_then(group).ok_or(ObjectError::NoApiVersion)?;
+    let kind = head.kind.filter(|kind| !kind.is_empty()).ok_or(ObjectError::NoKind)?;
     let (template_labels, pod) = match PodPlace::of(group, &kind) {
         None => (None, PodSpec::default()),
         Some(PodPlace::Itself) => (None, decode_part(head.spec)?),
@@ -107,11 +100,7 @@ pub(super) fn parse(json: &str) -> Result<Object, ObjectError> {
         Some(PodPlace::Spec) => workload(decode_part::<WorkloadSpec>(head.spec)?.pod_template()),
         Some(PodPlace::JobTemplate) => {
             let job = decode_part::<CronJobSpec>(head.spec)?.job_template;
-            workload(
-                job.and_then(|job| job.spec)
-                    .unwrap_or_default()
-                    .pod_template(),
-            )
+            workload(job.and_then(|job| job.spec).unwrap_or_default().pod_template())
         }
     };
     let metadata = head.metadata.unwrap_or_default();
@@ -137,17 +126,12 @@ fn group(api_version: &str) -> Option<&str> {
 
 fn workload(template: PodTemplate) -> (Option<BTreeMap<String, String>>, PodSpec) {
     let metadata = template.metadata.unwrap_or_default();
-    (
-        Some(labels(metadata.labels)),
-        template.spec.unwrap_or_default(),
-    )
+    (Some(labels(metadata.labels)), template.spec.unwrap_or_default())
 }
 
 fn labels(written: Option<BTreeMap<String, Option<String>>>) -> BTreeMap<String, String> {
     let pairs = written.into_iter().flatten();
-    pairs
-        .map(|(key, value)| (key, value.unwrap_or_default()))
-        .collect()
+    pairs.map(|(key, value)| (key, value.unwrap_or_default())).collect()
 }
 
 fn decode_part<'a, T: Deserialize<'a> + Default>(
@@ -181,15 +165,8 @@ impl WorkloadSpec {
 
 impl PodSpec {
     fn images(self) -> Result<Vec<ObjectImage>, ObjectError> {
-        let containers = [
-            self.containers,
-            self.init_containers,
-            self.ephemeral_containers,
-        ];
-        let containers = containers
-            .into_iter()
-            .flatten()
-            .flat_map(|list| list.images);
+        let containers = [self.containers, self.init_containers, self.ephemeral_containers];
+        let containers = containers.into_iter().flatten().flat_map(|list| list.images);
         let volumes = self.volumes.into_iter().flat_map(|list| list.images);
         let images: Vec<_> = containers.chain(volumes).collect();
         if images.len() > OBJECT_IMAGES_MAX {
@@ -233,10 +210,7 @@ impl HasImage for Volume {
 
 impl<'de, T: Deserialize<'de> + Default + HasImage> Deserialize<'de> for Images<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Self {
-            images: Vec::new(),
-            items: PhantomData,
-        })
+        deserializer.deserialize_seq(Self { images: Vec::new(), items: PhantomData })
     }
 }
 

@@ -16,14 +16,8 @@ fn unsigned() -> Outcome {
 
 fn verdict(policies: Vec<Policy>, images: &[&str]) -> Verdict {
     let names = ["a", "b", "c", "d", "e"];
-    let outcomes = names
-        .into_iter()
-        .map(|name| (name, unsigned()))
-        .collect::<BTreeMap<_, _>>();
-    let world = World {
-        outcomes,
-        ..World::default()
-    };
+    let outcomes = names.into_iter().map(|name| (name, unsigned())).collect::<BTreeMap<_, _>>();
+    let world = World { outcomes, ..World::default() };
     judge(&snapshot(policies), &create(pod(images)), &world)
 }
 
@@ -40,10 +34,7 @@ fn names_policy_image_container_verifier_code_and_request() {
 
 #[test]
 fn shows_a_static_denial_and_every_container() {
-    let policies = vec![policy(
-        "p",
-        RuleBody::Deny("images come from elsewhere".to_owned()),
-    )];
+    let policies = vec![policy("p", RuleBody::Deny("images come from elsewhere".to_owned()))];
     let expect = format!(
         "[p] Subject failed verification: {IMAGE} (container \"c0\" and 1 more): \
          IMAGE_DENIED: images come from elsewhere (request 1)"
@@ -54,10 +45,7 @@ fn shows_a_static_denial_and_every_container() {
 #[test]
 fn counts_violations_after_the_third() {
     let message = |names: &[&'static str]| {
-        refusal(
-            &verdict(vec![policy("p", require(Quorum::All, names))], &[IMAGE]),
-            "1",
-        )
+        refusal(&verdict(vec![policy("p", require(Quorum::All, names))], &[IMAGE]), "1")
     };
     assert!(!message(&["a", "b", "c"]).contains("more"));
     assert!(message(&["a", "b", "c", "d"]).contains("; and 1 more (request 1)"));
@@ -72,33 +60,23 @@ fn is_empty_where_the_request_is_admitted() {
 
 #[test]
 fn puts_what_decides_first_and_stays_short() {
-    let images: Vec<String> = (0..40)
-        .map(|index| format!("registry.example/app-{index}"))
-        .collect();
+    let images: Vec<String> =
+        (0..40).map(|index| format!("registry.example/app-{index}")).collect();
     let images: Vec<&str> = images.iter().map(String::as_str).collect();
     let policies = vec![policy("p", RuleBody::Deny("no".repeat(40)))];
     let message = refusal(&verdict(policies, &images), "1");
     assert!(message.len() <= MESSAGE_BYTES_MAX, "{}", message.len());
     let shown = message.lines().count() - 1;
-    assert!(
-        message.ends_with(&format!("\nand {} more", 40 - shown)),
-        "{message}"
-    );
+    assert!(message.ends_with(&format!("\nand {} more", 40 - shown)), "{message}");
     let policies = vec![policy("p", RuleBody::Deny("ü".repeat(2_000)))];
     let message = refusal(&verdict(policies, &[IMAGE]), "1");
-    assert!(
-        message.len() <= MESSAGE_BYTES_MAX && message.ends_with("… (request 1)"),
-        "{message}"
-    );
+    assert!(message.len() <= MESSAGE_BYTES_MAX && message.ends_with("… (request 1)"), "{message}");
 }
 
 #[test]
 fn an_author_s_line_breaks_do_not_forge_lines() {
     let policies = vec![policy("p", RuleBody::Allow)];
-    let message = refusal(
-        &verdict(policies, &["a\n[other] Subject passed\u{1b}[0m"]),
-        "1",
-    );
+    let message = refusal(&verdict(policies, &["a\n[other] Subject passed\u{1b}[0m"]), "1");
     assert_eq!(message.lines().count(), 1, "{message}");
     assert!(!message.contains('\u{1b}'));
 }
@@ -112,10 +90,7 @@ fn warns_in_few_words_and_once() {
     let expect = "[p] container \"c0\" registry.example/app:v1: SIGNATURE_NOT_FOUND";
     assert_eq!(warnings(&verdict(vec![warn("p")], &[IMAGE])), [expect]);
     let long = warnings(&verdict(vec![warn(&"p".repeat(200))], &[IMAGE]));
-    assert!(
-        long[0].chars().count() <= WARNING_CHARACTERS_MAX,
-        "{long:?}"
-    );
+    assert!(long[0].chars().count() <= WARNING_CHARACTERS_MAX, "{long:?}");
     assert!(long[0].ends_with("…SIGNATURE_NOT_FOUND"), "{long:?}");
     assert!(warnings(&verdict(vec![policy("p", RuleBody::Allow)], &[IMAGE])).is_empty());
 }

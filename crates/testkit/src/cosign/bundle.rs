@@ -106,14 +106,7 @@ impl Statement {
         let (payload, payload_type) = (self.payload(), self.payload_type.clone());
         let signature = key.sign(&pre_authentication_encoding(&payload_type, &payload))?;
         let signatures = vec![signature];
-        Bundle::new(
-            key,
-            Content::Dsse {
-                payload,
-                payload_type,
-                signatures,
-            },
-        )
+        Bundle::new(key, Content::Dsse { payload, payload_type, signatures })
     }
 }
 
@@ -121,12 +114,7 @@ impl Bundle {
     fn new(key: &SigningKey, content: Content) -> Result<Self, Unspecified> {
         let hint = STANDARD.encode(digest(&SHA256, &key.public_key_der()?));
         let media_type = BUNDLE_TYPE.to_owned();
-        Ok(Self {
-            media_type,
-            hint,
-            tlog_entries: Vec::new(),
-            content,
-        })
+        Ok(Self { media_type, hint, tlog_entries: Vec::new(), content })
     }
 
     /// A bundle that signs bytes elsewhere, which for an image would be its manifest.
@@ -149,15 +137,9 @@ impl Bundle {
             bundle["verificationMaterial"]["tlogEntries"] = json!(self.tlog_entries);
         }
         match &self.content {
-            Content::Dsse {
-                payload,
-                payload_type,
-                signatures,
-            } => {
-                let signatures: Vec<Value> = signatures
-                    .iter()
-                    .map(|bytes| json!({"sig": STANDARD.encode(bytes)}))
-                    .collect();
+            Content::Dsse { payload, payload_type, signatures } => {
+                let signatures: Vec<Value> =
+                    signatures.iter().map(|bytes| json!({"sig": STANDARD.encode(bytes)})).collect();
                 bundle["dsseEnvelope"] = json!({
                     "payload": STANDARD.encode(payload),
                     "payloadType": payload_type,

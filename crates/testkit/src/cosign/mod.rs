@@ -44,11 +44,7 @@ impl SigningKey {
     /// # Errors
     /// When the system has no randomness to give.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
-        Ok(self
-            .0
-            .sign(&SystemRandom::new(), message)?
-            .as_ref()
-            .to_vec())
+        Ok(self.0.sign(&SystemRandom::new(), message)?.as_ref().to_vec())
     }
 
     /// The public key, a SubjectPublicKeyInfo in DER.
@@ -67,9 +63,7 @@ impl SigningKey {
     pub fn public_key_pem(&self) -> Result<String, Unspecified> {
         let text = STANDARD.encode(self.public_key_der()?);
         let (first, second) = text.split_at(PEM_LINE_CHARACTERS);
-        Ok(format!(
-            "-----BEGIN PUBLIC KEY-----\n{first}\n{second}\n-----END PUBLIC KEY-----\n"
-        ))
+        Ok(format!("-----BEGIN PUBLIC KEY-----\n{first}\n{second}\n-----END PUBLIC KEY-----\n"))
     }
 }
 
@@ -78,11 +72,7 @@ impl SigningKey {
 ///
 /// Specification: <https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md>.
 pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "DSSEv1 {} {payload_type} {} ",
-        payload_type.len(),
-        payload.len()
-    );
+    let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
     [head.as_bytes(), payload].concat()
 }
 
@@ -101,90 +91,55 @@ mod tests {
     #[test]
     fn encodes_the_example_of_the_dsse_specification() {
         let encoded = pre_authentication_encoding("http://example.com/HelloWorld", b"hello world");
-        assert_eq!(
-            encoded,
-            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
-        );
+        assert_eq!(encoded, b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
     }
 
     #[test]
     fn writes_a_public_key_as_pem() {
         let key = SigningKey::generate().unwrap();
         let pem = key.public_key_pem().unwrap();
-        let body: Vec<&str> = pem
-            .lines()
-            .filter(|line| !line.starts_with("-----"))
-            .collect();
-        assert_eq!(
-            STANDARD.decode(body.concat()).unwrap(),
-            key.public_key_der().unwrap()
-        );
+        let body: Vec<&str> = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        assert_eq!(STANDARD.decode(body.concat()).unwrap(), key.public_key_der().unwrap());
     }
 
     /// Whether the bundle's own envelope verifies with `key`.
     fn verifies(content: &Content, key: &SigningKey) -> bool {
-        let Content::Dsse {
-            payload,
-            payload_type,
-            signatures,
-        } = content
-        else {
+        let Content::Dsse { payload, payload_type, signatures } = content else {
             return false;
         };
         let key = key.public_key_der().unwrap();
         let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key).unwrap();
         let message = pre_authentication_encoding(payload_type, payload);
-        signatures
-            .iter()
-            .all(|signature| key.verify_sig(&message, signature).is_ok())
+        signatures.iter().all(|signature| key.verify_sig(&message, signature).is_ok())
     }
 
     #[test]
     fn signs_a_statement_with_this_key_only() {
-        let keys = [
-            SigningKey::generate().unwrap(),
-            SigningKey::generate().unwrap(),
-        ];
+        let keys = [SigningKey::generate().unwrap(), SigningKey::generate().unwrap()];
         let bundle = Statement::new("sha256:00").sign(&keys[0]).unwrap();
-        assert_eq!(
-            keys.each_ref().map(|key| verifies(&bundle.content, key)),
-            [true, false]
-        );
+        assert_eq!(keys.each_ref().map(|key| verifies(&bundle.content, key)), [true, false]);
     }
 
     #[tokio::test]
     async fn attaches_a_bundle_as_a_referrer() {
-        let options = RegistryOptions {
-            referrers_api: false,
-            ..RegistryOptions::default()
-        };
+        let options = RegistryOptions { referrers_api: false, ..RegistryOptions::default() };
         let registry = TestRegistry::start(options).await.unwrap();
         let image = registry.push_image("app", "v1");
         let bundle = sign(&registry, "app", &image, &SigningKey::generate().unwrap()).unwrap();
 
-        let index = registry
-            .manifest("app", &fallback_tag(&image))
-            .unwrap()
-            .json();
+        let index = registry.manifest("app", &fallback_tag(&image)).unwrap().json();
         let entry = &index["manifests"][0];
-        let referrer = registry
-            .manifest("app", entry["digest"].as_str().unwrap())
-            .unwrap()
-            .json();
+        let referrer = registry.manifest("app", entry["digest"].as_str().unwrap()).unwrap().json();
 
         assert_eq!(entry["artifactType"], BUNDLE_TYPE);
         assert_eq!(referrer["subject"], registry.descriptor("app", &image));
-        assert_eq!(
-            referrer["layers"][0]["digest"],
-            sha256_digest(&bundle.to_json())
-        );
+        assert_eq!(referrer["layers"][0]["digest"], sha256_digest(&bundle.to_json()));
     }
 
     #[test]
     fn writes_no_empty_verification_material() {
-        let mut bundle = Statement::new("sha256:00")
-            .sign(&SigningKey::generate().unwrap())
-            .unwrap();
+        let mut bundle =
+            Statement::new("sha256:00").sign(&SigningKey::generate().unwrap()).unwrap();
         let material = |bundle: &Bundle| {
             let json: Value = serde_json::from_slice(&bundle.to_json()).unwrap();
             json["verificationMaterial"].as_object().unwrap().len()

@@ -73,11 +73,7 @@ impl SimpleSigning {
     pub fn sign(&self, key: &SigningKey) -> Result<SimpleSignature, Unspecified> {
         let payload = self.payload();
         let signature = key.sign(&payload)?;
-        Ok(SimpleSignature {
-            layer_type: LAYER_TYPE.to_owned(),
-            payload,
-            signature,
-        })
+        Ok(SimpleSignature { layer_type: LAYER_TYPE.to_owned(), payload, signature })
     }
 }
 
@@ -153,22 +149,12 @@ mod tests {
 
     #[tokio::test]
     async fn appends_a_layer_per_signature() {
-        let registry = TestRegistry::start(RegistryOptions::default())
-            .await
-            .unwrap();
+        let registry = TestRegistry::start(RegistryOptions::default()).await.unwrap();
         let image = registry.push_image("app", "v1");
-        let keys = [
-            SigningKey::generate().unwrap(),
-            SigningKey::generate().unwrap(),
-        ];
-        let signed = keys
-            .each_ref()
-            .map(|key| sign(&registry, "app", &image, key).unwrap());
+        let keys = [SigningKey::generate().unwrap(), SigningKey::generate().unwrap()];
+        let signed = keys.each_ref().map(|key| sign(&registry, "app", &image, key).unwrap());
 
-        let manifest = registry
-            .manifest("app", &signature_tag(&image))
-            .unwrap()
-            .json();
+        let manifest = registry.manifest("app", &signature_tag(&image)).unwrap().json();
         let layers = manifest["layers"].as_array().unwrap();
 
         assert_eq!(layers.len(), 2);

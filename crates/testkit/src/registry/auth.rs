@@ -40,10 +40,7 @@ pub struct Credentials {
 impl Credentials {
     /// The `Authorization` header that carries these.
     pub fn basic(&self) -> String {
-        format!(
-            "Basic {}",
-            STANDARD.encode(format!("{}:{}", self.user, self.password))
-        )
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", self.user, self.password)))
     }
 }
 
@@ -91,10 +88,7 @@ impl Shared {
                 let realm = realm.as_deref().unwrap_or(&own);
                 let scope = repository.map(|name| format!(",scope=\"{}\"", pull(name)));
                 let scope = scope.unwrap_or_default();
-                format!(
-                    "Bearer realm=\"{realm}\",service=\"{}\"{scope}",
-                    self.address
-                )
+                format!("Bearer realm=\"{realm}\",service=\"{}\"{scope}", self.address)
             }
         };
         let mut response = server::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
@@ -108,10 +102,7 @@ impl Shared {
             return server::error(StatusCode::NOT_FOUND, "UNSUPPORTED");
         };
         let given = server::header_text(request, header::AUTHORIZATION);
-        if credentials
-            .as_ref()
-            .is_some_and(|wanted| given != Some(&wanted.basic()))
-        {
+        if credentials.as_ref().is_some_and(|wanted| given != Some(&wanted.basic())) {
             return server::error(StatusCode::UNAUTHORIZED, "DENIED");
         }
         let query = request.uri().query().unwrap_or_default();

@@ -48,30 +48,19 @@ pub enum Effect {
 impl Fault {
     /// A fault on every request, for ever, whose path and query contain `path`.
     pub fn new(path: impl Into<String>, effect: Effect) -> Self {
-        Self {
-            method: None,
-            path: path.into(),
-            turns: None,
-            effects: vec![effect],
-        }
+        Self { method: None, path: path.into(), turns: None, effects: vec![effect] }
     }
 
     /// The same on this method only.
     #[must_use]
     pub fn on(self, method: Method) -> Self {
-        Self {
-            method: Some(method),
-            ..self
-        }
+        Self { method: Some(method), ..self }
     }
 
     /// The same for the first `turns` matching requests only.
     #[must_use]
     pub fn times(self, turns: usize) -> Self {
-        Self {
-            turns: Some(turns),
-            ..self
-        }
+        Self { turns: Some(turns), ..self }
     }
 
     /// The same and then, to the answer as it is by then, `effect`.
@@ -95,9 +84,7 @@ impl Fault {
 
 /// The effects of the first fault that takes this request.
 pub(super) fn effects(faults: &mut [Fault], method: &Method, path: &str) -> Vec<Effect> {
-    let taken = faults
-        .iter_mut()
-        .find_map(|fault| fault.take(method, path).then_some(fault));
+    let taken = faults.iter_mut().find_map(|fault| fault.take(method, path).then_some(fault));
     taken.map(|fault| fault.effects.clone()).unwrap_or_default()
 }
 
@@ -110,9 +97,7 @@ impl Effect {
         match self {
             Self::CutAfter(bytes) => {
                 let declared = HeaderValue::from(response.body().bytes.len());
-                response
-                    .headers_mut()
-                    .insert(header::CONTENT_LENGTH, declared);
+                response.headers_mut().insert(header::CONTENT_LENGTH, declared);
                 response.body_mut().cut_after(bytes);
             }
             Self::Delay(delay) => tokio::time::sleep(delay).await,
@@ -167,10 +152,7 @@ enum Rest {
 
 impl From<Bytes> for FaultyBody {
     fn from(bytes: Bytes) -> Self {
-        Self {
-            bytes,
-            rest: Rest::End,
-        }
+        Self { bytes, rest: Rest::End }
     }
 }
 

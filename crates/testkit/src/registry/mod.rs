@@ -44,12 +44,7 @@ pub struct RegistryOptions {
 impl Default for RegistryOptions {
     /// An open registry over plain HTTP, with the referrers API in pages of 100.
     fn default() -> Self {
-        Self {
-            auth: Auth::None,
-            referrers_api: true,
-            referrers_per_page: 100,
-            tls: false,
-        }
+        Self { auth: Auth::None, referrers_api: true, referrers_per_page: 100, tls: false }
     }
 }
 
@@ -110,19 +105,11 @@ impl TestRegistry {
         let acceptor = authority.as_ref().map(server::tls_acceptor).transpose()?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            options,
-            address,
-            state: Mutex::default(),
-        });
+        let shared = Arc::new(Shared { options, address, state: Mutex::default() });
         let mut tasks = JoinSet::new();
         tasks.spawn(server::accept(listener, acceptor, Arc::clone(&shared)));
         let ca_pem = authority.map(|authority| authority.certificate_pem());
-        Ok(Self {
-            shared,
-            ca_pem,
-            _tasks: tasks,
-        })
+        Ok(Self { shared, ca_pem, _tasks: tasks })
     }
 
     /// `127.0.0.1:PORT`, as it stands in an image reference.
@@ -137,10 +124,7 @@ impl TestRegistry {
 
     /// Puts in a blob and returns its digest.
     pub fn push_blob(&self, repository: &str, bytes: impl Into<Bytes>) -> String {
-        self.shared
-            .state()
-            .store
-            .push_blob(repository, bytes.into())
+        self.shared.state().store.push_blob(repository, bytes.into())
     }
 
     /// Puts in a manifest, byte for byte, and returns its digest; `tag` then names it.
@@ -152,10 +136,7 @@ impl TestRegistry {
         media_type: &str,
         bytes: impl Into<Bytes>,
     ) -> String {
-        self.shared
-            .state()
-            .store
-            .push_manifest(repository, tag, media_type, bytes.into())
+        self.shared.state().store.push_manifest(repository, tag, media_type, bytes.into())
     }
 
     /// Puts in a valid image of one empty layer, its content particular to (repository, tag), and
@@ -175,12 +156,7 @@ impl TestRegistry {
             "config": self.push_content(repository, media_type::CONFIG, config.to_string()),
             "layers": [layer],
         });
-        self.push_manifest(
-            repository,
-            Some(tag),
-            media_type::MANIFEST,
-            manifest.to_string(),
-        )
+        self.push_manifest(repository, Some(tag), media_type::MANIFEST, manifest.to_string())
     }
 
     /// Puts in an index over manifests of this repository, each with its Linux architecture, and
@@ -194,12 +170,7 @@ impl TestRegistry {
                 entry
             })
             .collect();
-        self.push_manifest(
-            repository,
-            Some(tag),
-            media_type::INDEX,
-            store::index(manifests),
-        )
+        self.push_manifest(repository, Some(tag), media_type::INDEX, store::index(manifests))
     }
 
     /// Puts in an image manifest with a `subject` and returns its digest. Without the referrers API
@@ -226,12 +197,7 @@ impl TestRegistry {
         let mut entry = self.descriptor(repository, digest);
         entry["artifactType"] = store::artifact_type(manifest);
         entries.push(entry);
-        self.push_manifest(
-            repository,
-            Some(&tag),
-            media_type::INDEX,
-            store::index(entries),
-        );
+        self.push_manifest(repository, Some(&tag), media_type::INDEX, store::index(entries));
     }
 
     /// Puts in a blob and returns its descriptor.
@@ -248,11 +214,7 @@ impl TestRegistry {
 
     /// The manifest at a tag or digest.
     pub fn manifest(&self, repository: &str, reference: &str) -> Option<StoredManifest> {
-        self.shared
-            .state()
-            .store
-            .manifest(repository, reference)
-            .cloned()
+        self.shared.state().store.manifest(repository, reference).cloned()
     }
 
     /// The descriptor of a manifest; of size 0 and image type where the repository has none such,
@@ -287,11 +249,7 @@ impl TestRegistry {
     /// How many of [`TestRegistry::requests`] have a path that contains `path`.
     pub fn count(&self, path: &str) -> usize {
         let state = self.shared.state();
-        state
-            .requests
-            .iter()
-            .filter(|request| request.path.contains(path))
-            .count()
+        state.requests.iter().filter(|request| request.path.contains(path)).count()
     }
 
     /// Forgets the requests so far.

@@ -26,9 +26,7 @@ use crate::tls::TestAuthority;
 
 /// A TLS acceptor with a new certificate for loopback.
 pub(super) fn tls_acceptor(authority: &TestAuthority) -> io::Result<TlsAcceptor> {
-    let issued = authority
-        .issue(&["127.0.0.1", "localhost"])
-        .map_err(io::Error::other)?;
+    let issued = authority.issue(&["127.0.0.1", "localhost"]).map_err(io::Error::other)?;
     let certificate = CertificateDer::from(issued.certificate_der);
     let key = PrivatePkcs8KeyDer::from(issued.key_der);
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -72,10 +70,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>)
 
 /// The honest answer, or what the fault table makes of it.
 async fn respond(shared: &Shared, request: Request<Incoming>) -> io::Result<Response<FaultyBody>> {
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |path| path.as_str());
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let effects = {
         let mut state = shared.state();
         state.requests.push(RecordedRequest {
@@ -139,9 +134,7 @@ impl Shared {
         if !self.options.referrers_api {
             return error(StatusCode::NOT_FOUND, "UNSUPPORTED");
         }
-        let page = query
-            .and_then(|query| query.strip_prefix("page=")?.parse().ok())
-            .unwrap_or(0);
+        let page = query.and_then(|query| query.strip_prefix("page=")?.parse().ok()).unwrap_or(0);
         let mut rest = self.state().store.referrers(name, digest);
         let per_page = self.options.referrers_per_page.max(1);
         let mut entries = rest.split_off(rest.len().min(per_page.saturating_mul(page)));
@@ -182,11 +175,7 @@ fn target(path: &str) -> Option<(&str, Kind, &str)> {
 fn content(media_type: &str, digest: &str, bytes: &Bytes) -> Response<FaultyBody> {
     let mut response = Response::new(bytes.clone().into());
     set_header(&mut response, header::CONTENT_TYPE, media_type);
-    set_header(
-        &mut response,
-        HeaderName::from_static("docker-content-digest"),
-        digest,
-    );
+    set_header(&mut response, HeaderName::from_static("docker-content-digest"), digest);
     response
 }
 

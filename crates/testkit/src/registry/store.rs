@@ -60,11 +60,7 @@ struct Repository {
 impl Store {
     pub(super) fn push_blob(&mut self, repository: &str, bytes: Bytes) -> String {
         let digest = sha256_digest(&bytes);
-        self.0
-            .entry(repository.to_owned())
-            .or_default()
-            .blobs
-            .insert(digest.clone(), bytes);
+        self.0.entry(repository.to_owned()).or_default().blobs.insert(digest.clone(), bytes);
         digest
     }
 
@@ -76,10 +72,7 @@ impl Store {
         bytes: Bytes,
     ) -> String {
         let digest = sha256_digest(&bytes);
-        let manifest = StoredManifest {
-            media_type: media_type.to_owned(),
-            bytes,
-        };
+        let manifest = StoredManifest { media_type: media_type.to_owned(), bytes };
         let repository = self.0.entry(repository.to_owned()).or_default();
         repository.manifests.insert(digest.clone(), manifest);
         if let Some(tag) = tag {
@@ -94,20 +87,13 @@ impl Store {
 
     pub(super) fn manifest(&self, repository: &str, reference: &str) -> Option<&StoredManifest> {
         let repository = self.0.get(repository)?;
-        let digest = repository
-            .tags
-            .get(reference)
-            .map_or(reference, String::as_str);
+        let digest = repository.tags.get(reference).map_or(reference, String::as_str);
         repository.manifests.get(digest)
     }
 
     /// The descriptors of all manifests whose `subject` is `digest`, ordered by their own digests.
     pub(super) fn referrers(&self, repository: &str, digest: &str) -> Vec<Value> {
-        let manifests = self
-            .0
-            .get(repository)
-            .into_iter()
-            .flat_map(|found| &found.manifests);
+        let manifests = self.0.get(repository).into_iter().flat_map(|found| &found.manifests);
         manifests
             .map(|(own, stored)| (own, stored, stored.json()))
             .filter(|(_, _, manifest)| manifest["subject"]["digest"] == digest)

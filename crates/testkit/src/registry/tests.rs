@@ -50,11 +50,7 @@ async fn exchange(
 
 async fn send(registry: &TestRegistry, method: &str, path: &str, auth: &str) -> Option<Answer> {
     let stream = TcpStream::connect(registry.host()).await.unwrap();
-    let auth = if auth.is_empty() {
-        String::new()
-    } else {
-        format!("Authorization: {auth}\r\n")
-    };
+    let auth = if auth.is_empty() { String::new() } else { format!("Authorization: {auth}\r\n") };
     let host = registry.host();
     let request =
         format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{auth}Connection: close\r\n\r\n");
@@ -81,10 +77,7 @@ fn referrer(registry: &TestRegistry, subject: &str, number: usize) -> Value {
 }
 
 fn user() -> Credentials {
-    Credentials {
-        user: "user".to_owned(),
-        password: "secret".to_owned(),
-    }
+    Credentials { user: "user".to_owned(), password: "secret".to_owned() }
 }
 
 #[tokio::test]
@@ -97,18 +90,12 @@ async fn serves_an_image_by_tag_and_digest() {
         let path = format!("/v2/team/app/manifests/{reference}");
         let answer = get(&registry, &path).await;
         assert_eq!(answer.status, 200);
-        assert_eq!(
-            answer.header("docker-content-digest"),
-            Some(digest.as_str())
-        );
+        assert_eq!(answer.header("docker-content-digest"), Some(digest.as_str()));
         assert_eq!(answer.header("content-type"), Some(media_type::MANIFEST));
         assert_eq!(sha256_digest(&answer.body), digest);
 
         let head = send(&registry, "HEAD", &path, "").await.unwrap();
-        assert_eq!(
-            head.header("content-length"),
-            answer.header("content-length")
-        );
+        assert_eq!(head.header("content-length"), answer.header("content-length"));
         assert_eq!(head.body, b"");
     }
     let manifest = registry.manifest("team/app", "v1").unwrap().json();
@@ -124,9 +111,7 @@ async fn serves_an_image_by_tag_and_digest() {
 async fn serves_an_index_over_its_images() {
     let registry = start(RegistryOptions::default()).await;
     let children = ["amd64", "arm64"].map(|name| (registry.push_image("app", name), name));
-    let children = children
-        .each_ref()
-        .map(|(digest, name)| (digest.as_str(), *name));
+    let children = children.each_ref().map(|(digest, name)| (digest.as_str(), *name));
     registry.push_index("app", "v1", &children);
 
     let index = get(&registry, "/v2/app/manifests/v1").await.json();
@@ -139,27 +124,18 @@ async fn serves_an_index_over_its_images() {
 async fn answers_404_for_what_it_does_not_hold() {
     let registry = start(RegistryOptions::default()).await;
     let digest = registry.push_image("app", "v1");
-    for path in [
-        "/v2/app/manifests/v2",
-        "/v2/app/blobs/sha256:00",
-        "/",
-        &format!("/v2/b/blobs/{digest}"),
-    ] {
+    for path in
+        ["/v2/app/manifests/v2", "/v2/app/blobs/sha256:00", "/", &format!("/v2/b/blobs/{digest}")]
+    {
         assert_eq!(get(&registry, path).await.status, 404, "{path}");
     }
 }
 
 #[tokio::test]
 async fn pages_through_referrers_by_link() {
-    let options = RegistryOptions {
-        referrers_per_page: 2,
-        ..RegistryOptions::default()
-    };
+    let options = RegistryOptions { referrers_per_page: 2, ..RegistryOptions::default() };
     let registry = start(options).await;
-    let (image, other) = (
-        registry.push_image("app", "v1"),
-        registry.push_image("app", "v2"),
-    );
+    let (image, other) = (registry.push_image("app", "v1"), registry.push_image("app", "v2"));
     let mut expect: Vec<String> = (0..5)
         .map(|number| registry.push_referrer("app", &referrer(&registry, &image, number)))
         .collect();
@@ -188,20 +164,12 @@ async fn pages_through_referrers_by_link() {
 
 #[tokio::test]
 async fn keeps_the_fallback_tag_where_there_is_no_referrers_api() {
-    let options = RegistryOptions {
-        referrers_api: false,
-        ..RegistryOptions::default()
-    };
+    let options = RegistryOptions { referrers_api: false, ..RegistryOptions::default() };
     let registry = start(options).await;
     let image = registry.push_image("app", "v1");
     let expect = [0, 1].map(|n| registry.push_referrer("app", &referrer(&registry, &image, n)));
 
-    assert_eq!(
-        get(&registry, &format!("/v2/app/referrers/{image}"))
-            .await
-            .status,
-        404
-    );
+    assert_eq!(get(&registry, &format!("/v2/app/referrers/{image}")).await.status, 404);
     let path = format!("/v2/app/manifests/{}", image.replace(':', "-"));
     let entries = get(&registry, &path).await.json()["manifests"].clone();
 
@@ -213,35 +181,19 @@ async fn keeps_the_fallback_tag_where_there_is_no_referrers_api() {
 
 #[tokio::test]
 async fn asks_for_the_password_under_basic() {
-    let registry = start(RegistryOptions {
-        auth: Auth::Basic(user()),
-        ..Default::default()
-    })
-    .await;
+    let registry = start(RegistryOptions { auth: Auth::Basic(user()), ..Default::default() }).await;
     registry.push_image("app", "v1");
-    let wrong = Credentials {
-        password: "other".to_owned(),
-        ..user()
-    };
+    let wrong = Credentials { password: "other".to_owned(), ..user() };
     for (auth, expect) in [("", 401), (&*wrong.basic(), 401), (&*user().basic(), 200)] {
-        let answer = send(&registry, "GET", "/v2/app/manifests/v1", auth)
-            .await
-            .unwrap();
+        let answer = send(&registry, "GET", "/v2/app/manifests/v1", auth).await.unwrap();
         assert_eq!(answer.status, expect, "{auth}");
     }
 }
 
 #[tokio::test]
 async fn asks_for_a_token_of_the_repository_under_bearer() {
-    let auth = Auth::Bearer {
-        credentials: Some(user()),
-        realm: None,
-    };
-    let registry = start(RegistryOptions {
-        auth,
-        ..Default::default()
-    })
-    .await;
+    let auth = Auth::Bearer { credentials: Some(user()), realm: None };
+    let registry = start(RegistryOptions { auth, ..Default::default() }).await;
     registry.push_image("app", "v1");
     registry.push_image("other", "v1");
 
@@ -250,10 +202,7 @@ async fn asks_for_a_token_of_the_repository_under_bearer() {
     let expect = format!(
         "Bearer realm=\"http://{host}/token\",service=\"{host}\",scope=\"repository:app:pull\""
     );
-    assert_eq!(
-        (challenge.status, challenge.header("www-authenticate")),
-        (401, Some(&*expect))
-    );
+    assert_eq!((challenge.status, challenge.header("www-authenticate")), (401, Some(&*expect)));
 
     let path = "/token?service=x&scope=repository%3Aapp%3Apull";
     assert_eq!(get(&registry, path).await.status, 401);
@@ -266,42 +215,21 @@ async fn asks_for_a_token_of_the_repository_under_bearer() {
         send(&registry, "GET", &path, token).await.unwrap().status
     };
     let old = token().await;
-    assert_eq!(
-        (read("app", &old).await, read("other", &old).await),
-        (200, 401)
-    );
+    assert_eq!((read("app", &old).await, read("other", &old).await), (200, 401));
     registry.expire_tokens();
     let new = token().await;
-    assert_eq!(
-        (read("app", &old).await, read("app", &new).await),
-        (401, 200)
-    );
+    assert_eq!((read("app", &old).await, read("app", &new).await), (401, 200));
 }
 
 #[tokio::test]
 async fn names_another_realm_when_told_to_lie() {
     let realm = Some("https://elsewhere.example/token".to_owned());
-    let auth = Auth::Bearer {
-        credentials: None,
-        realm,
-    };
-    let registry = start(RegistryOptions {
-        auth,
-        ..Default::default()
-    })
-    .await;
+    let auth = Auth::Bearer { credentials: None, realm };
+    let registry = start(RegistryOptions { auth, ..Default::default() }).await;
     let challenge = get(&registry, "/v2/").await;
     let header = challenge.header("www-authenticate").unwrap();
-    assert!(
-        header.starts_with("Bearer realm=\"https://elsewhere.example/token\""),
-        "{header}"
-    );
-    assert_eq!(
-        get(&registry, "/token?scope=repository%3Aapp%3Apull")
-            .await
-            .status,
-        200
-    );
+    assert!(header.starts_with("Bearer realm=\"https://elsewhere.example/token\""), "{header}");
+    assert_eq!(get(&registry, "/token?scope=repository%3Aapp%3Apull").await.status, 200);
 }
 
 #[tokio::test]
@@ -332,10 +260,7 @@ async fn faulty(effect: Effect) -> (Option<Answer>, Bytes) {
 async fn cuts_a_body_short_of_its_declared_length() {
     let (answer, honest) = faulty(Effect::CutAfter(10)).await;
     let answer = answer.unwrap();
-    assert_eq!(
-        answer.header("content-length"),
-        Some(&*honest.len().to_string())
-    );
+    assert_eq!(answer.header("content-length"), Some(&*honest.len().to_string()));
     assert_eq!(answer.body, honest[..10]);
 }
 
@@ -343,10 +268,7 @@ async fn cuts_a_body_short_of_its_declared_length() {
 async fn sends_a_body_without_end() {
     let answer = faulty(Effect::EndlessBody).await.0.unwrap();
     assert_eq!(answer.header("content-length"), None);
-    assert_eq!(
-        (answer.head.len() + answer.body.len()) as u64,
-        ANSWER_BYTES_MAX
-    );
+    assert_eq!((answer.head.len() + answer.body.len()) as u64, ANSWER_BYTES_MAX);
 }
 
 #[tokio::test]
@@ -360,28 +282,19 @@ async fn sends_another_header_or_body() {
     let (answer, honest) = faulty(Effect::WrongBody("{}".into())).await;
     let answer = answer.unwrap();
     assert_eq!(answer.body, b"{}");
-    assert_eq!(
-        answer.header("docker-content-digest"),
-        Some(&*sha256_digest(&honest))
-    );
+    assert_eq!(answer.header("docker-content-digest"), Some(&*sha256_digest(&honest)));
 }
 
 #[tokio::test]
 async fn sends_another_status() {
     let target = HeaderValue::from_static("http://169.254.169.254/");
     let answer = faulty(Effect::Redirect(target)).await.0.unwrap();
-    assert_eq!(
-        (answer.status, answer.header("location")),
-        (307, Some("http://169.254.169.254/"))
-    );
+    assert_eq!((answer.status, answer.header("location")), (307, Some("http://169.254.169.254/")));
 
     let retry = vec![(http::header::RETRY_AFTER, HeaderValue::from_static("7"))];
     let effect = Effect::Status(http::StatusCode::TOO_MANY_REQUESTS, retry, "slow".into());
     let answer = faulty(effect).await.0.unwrap();
-    assert_eq!(
-        (answer.status, answer.header("retry-after")),
-        (429, Some("7"))
-    );
+    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("7")));
     assert_eq!(answer.body, b"slow");
 }
 
@@ -418,10 +331,7 @@ async fn takes_faults_in_order_while_they_have_turns() {
         found.push(get(&registry, "/v2/").await.status);
     }
     assert_eq!(found, [429, 503, 200]);
-    assert_eq!(
-        send(&registry, "HEAD", "/v2/", "").await.unwrap().status,
-        500
-    );
+    assert_eq!(send(&registry, "HEAD", "/v2/", "").await.unwrap().status, 500);
     registry.fault(status(500));
     registry.clear_faults();
     assert_eq!(get(&registry, "/v2/").await.status, 200);
@@ -429,11 +339,7 @@ async fn takes_faults_in_order_while_they_have_turns() {
 
 #[tokio::test]
 async fn speaks_tls_under_its_own_authority() {
-    let registry = start(RegistryOptions {
-        tls: true,
-        ..Default::default()
-    })
-    .await;
+    let registry = start(RegistryOptions { tls: true, ..Default::default() }).await;
     let mut roots = RootCertStore::empty();
     let root = CertificateDer::from_pem_slice(registry.ca_pem().unwrap().as_bytes()).unwrap();
     roots.add(root).unwrap();
@@ -444,10 +350,7 @@ async fn speaks_tls_under_its_own_authority() {
         .with_no_client_auth();
     let stream = TcpStream::connect(registry.host()).await.unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-        .unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
     let request = "GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     assert_eq!(exchange(stream, request).await.unwrap().status, 200);
 }
