@@ -1,0 +1,41 @@
+//! The only room that connects to anything but the API server: registries, their token endpoints,
+//! and the servers of revocation data. Everything that answers is hostile: each wait, body and list
+//! has a bound, content asked for by digest is hashed, and no remote text reaches a message.
+//!
+//! Specification: <https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md>.
+
+#![warn(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::panic,
+        reason = "a test that breaks its own invariant should fail"
+    )
+)]
+
+mod address;
+mod auth;
+mod challenge;
+mod config;
+mod credential_helper;
+mod docker_config;
+mod fetch;
+mod http;
+mod redirect;
+mod referrers;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+pub use config::{HostConfig, Loopback, RegistryConfig};
+pub use docker_config::DockerConfig;
+pub use store::Registry;
