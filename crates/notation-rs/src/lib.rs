@@ -32,9 +32,7 @@ impl EnvelopeFormat {
 
     /// The format that `media_type` names exactly; none for any other text.
     pub fn from_media_type(media_type: &str) -> Option<Self> {
-        [Self::Cose, Self::Jws]
-            .into_iter()
-            .find(|format| format.media_type() == media_type)
+        [Self::Cose, Self::Jws].into_iter().find(|format| format.media_type() == media_type)
     }
 }
 

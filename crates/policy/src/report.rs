@@ -68,14 +68,14 @@ struct NamedVerifierReport {
 
 impl VerificationResult {
     /// The result of one or more verdicts, taken at `timestamp` under the request id `id`.
-    pub fn new(verdicts: &[Verdict], id: &str, timestamp: Timestamp) -> Self {
+    pub fn new(verdicts: &[&Verdict], id: &str, timestamp: Timestamp) -> Self {
         let images = verdicts.iter().flat_map(|verdict| &verdict.images);
         Self {
             api_version: "assay.dev/v1alpha1",
             kind: "VerificationResult",
             decision: verdicts
                 .iter()
-                .map(decision)
+                .map(|verdict| decision(verdict))
                 .max_by_key(|text| strictness(text))
                 .unwrap_or("allow"),
             images: images.map(|image| Report::new(image, id, timestamp)).collect(),

@@ -98,8 +98,8 @@ fn warns_in_few_words_and_once() {
 #[test]
 fn reports_in_the_shape_that_users_know() {
     let policies = vec![policy("release-images", require(Quorum::All, &["a"]))];
-    let verdicts = [verdict(policies, &[IMAGE])];
-    let result = VerificationResult::new(&verdicts, "0badf00d", Timestamp::UNIX_EPOCH);
+    let verdict = verdict(policies, &[IMAGE]);
+    let result = VerificationResult::new(&[&verdict], "0badf00d", Timestamp::UNIX_EPOCH);
     let subject = format!("registry.example/app@{}", digest());
     let expect = serde_json::json!({
         "apiVersion": "assay.dev/v1alpha1",
