@@ -1,0 +1,197 @@
+//! Trust stores into the bytes that they hold. Parsing these is the verifiers'.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use assay_core::ports::VerifierFactory;
+use assay_core::{CosignConfig, KeySource, TrustMaterial, TrustStoreMaterial, VerifierConfig};
+use assay_policy::Invalid;
+
+use super::Problem;
+use crate::limits::TRUST_STORE_BYTES_MAX;
+use crate::resources::{KeyReference, PublicKeysSpec};
+use crate::{Body, Document, Origin, Sources, invalid};
+
+/// Which trust store. As text `NAME` is a ClusterTrustStore and `NAMESPACE/NAME` a TrustStore, as in
+/// `--trust-store NAMESPACE/NAME=FILE`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoreId {
+    /// The namespace, for a TrustStore.
+    pub namespace: Option<String>,
+    /// The name.
+    pub name: String,
+}
+
+/// All trust stores, read.
+pub(super) struct TrustStores<'a> {
+    stores: BTreeMap<StoreId, Store<'a>>,
+}
+
+struct Store<'a> {
+    /// The document; none for a stand-in.
+    origin: Option<&'a Origin>,
+    bytes: Result<Vec<u8>, Invalid>,
+}
+
+impl StoreId {
+    /// The store that `source` means in a policy of `namespace`, or of the cluster.
+    pub(super) fn new(source: &KeySource, namespace: Option<&str>) -> Self {
+        match source {
+            KeySource::ClusterTrustStore(name) => Self { namespace: None, name: name.clone() },
+            KeySource::TrustStore(name) => {
+                Self { namespace: namespace.map(str::to_owned), name: name.clone() }
+            }
+        }
+    }
+}
+
+impl<'a> TrustStores<'a> {
+    /// The stores in `documents`, and what stands in for stores, which is the stronger.
+    pub(super) fn new(
+        documents: &'a [Document],
+        stand_ins: &BTreeMap<StoreId, Vec<u8>>,
+        sources: &dyn Sources,
+    ) -> Self {
+        let mut stores: BTreeMap<StoreId, Store<'a>> = BTreeMap::new();
+        for (id, bytes) in stand_ins {
+            let store = Store { origin: None, bytes: checked(bytes.clone(), "--trust-store") };
+            stores.insert(id.clone(), store);
+        }
+        for document in documents {
+            let (metadata, public_keys) = match &document.body {
+                Ok(Body::ClusterTrustStore(store)) => (&store.metadata, &store.spec.public_keys),
+                Ok(Body::TrustStore(store)) => (&store.metadata, &store.spec.public_keys),
+                _ => continue,
+            };
+            let name = metadata.name.clone().unwrap_or_default();
+            let id = StoreId { namespace: metadata.namespace.clone(), name };
+            let bytes = match stores.get(&id) {
+                None => read(&id, &document.origin, public_keys.as_ref(), sources),
+                Some(Store { origin: None, .. }) => continue,
+                Some(Store { origin: Some(first), .. }) => {
+                    let reason = format!("is given twice: {first}; {}", document.origin);
+                    Err(invalid("metadata.name", reason))
+                }
+            };
+            stores.insert(id, Store { origin: Some(&document.origin), bytes });
+        }
+        Self { stores }
+    }
+
+    /// What the store `id` holds, or why that cannot be told.
+    pub(super) fn bytes(&self, id: &StoreId) -> Result<&[u8], String> {
+        match self.stores.get(id) {
+            Some(Store { bytes: Ok(bytes), .. }) => Ok(bytes),
+            Some(Store { bytes: Err(invalid), .. }) => Err(format!("{id}: {invalid}")),
+            None => Err(format!("{id} does not exist")),
+        }
+    }
+
+    /// The stores that cannot be read, or hold no key that a verifier takes; those that no policy
+    /// names too.
+    pub(super) fn problems(&self, factory: &dyn VerifierFactory) -> Vec<Problem> {
+        let problem = |(id, store): (&StoreId, &Store<'_>)| {
+            let origin = store.origin?.clone();
+            let invalid = match &store.bytes {
+                Err(invalid) => invalid.clone(),
+                Ok(bytes) => unusable(id, bytes, factory)?,
+            };
+            Some(Problem { origin, object: id.to_string(), invalid })
+        };
+        self.stores.iter().filter_map(problem).collect()
+    }
+}
+
+/// Why no verifier could be built from the store alone; `None` where one can.
+fn unusable(id: &StoreId, bytes: &[u8], factory: &dyn VerifierFactory) -> Option<Invalid> {
+    let source = KeySource::ClusterTrustStore(id.name.clone());
+    let config = VerifierConfig::Cosign(CosignConfig { keys: vec![source.clone()] });
+    let material = TrustMaterial { stores: vec![TrustStoreMaterial::new(source, bytes.to_vec())] };
+    let error = factory.build(&config, &material).err()?;
+    Some(invalid("spec.publicKeys", error.reason))
+}
+
+fn read(
+    id: &StoreId,
+    origin: &Origin,
+    public_keys: Option<&PublicKeysSpec>,
+    sources: &dyn Sources,
+) -> Result<Vec<u8>, Invalid> {
+    const FIELD: &str = "spec.publicKeys";
+    let Some(spec) = public_keys else {
+        return Err(invalid(FIELD, "is needed: a trust store without keys trusts nobody"));
+    };
+    let read = |field: &str, bytes: Result<Vec<u8>, String>| {
+        let field = format!("{FIELD}.{field}");
+        checked(bytes.map_err(|reason| invalid(&field, reason))?, &field)
+    };
+    match (&spec.inline, &spec.secret_ref, &spec.config_map_ref, &spec.file) {
+        (Some(text), None, None, None) => read("inline", Ok(text.clone().into_bytes())),
+        (None, Some(secret), None, None) => {
+            let namespace = reference_namespace(id, secret)
+                .map_err(|reason| invalid(format!("{FIELD}.secretRef.namespace"), reason))?;
+            read("secretRef", sources.secret(namespace, &secret.name, &secret.key))
+        }
+        (None, None, Some(map), None) => {
+            let namespace = reference_namespace(id, map)
+                .map_err(|reason| invalid(format!("{FIELD}.configMapRef.namespace"), reason))?;
+            read("configMapRef", sources.config_map(namespace, &map.name, &map.key))
+        }
+        (None, None, None, Some(file)) => read("file", sources.file(origin, file)),
+        _ => Err(invalid(FIELD, "needs exactly one of inline, secretRef, configMapRef, file")),
+    }
+}
+
+/// The namespace that a reference means. A namespaced store's never leaves its own.
+fn reference_namespace<'a>(
+    id: &'a StoreId,
+    reference: &'a KeyReference,
+) -> Result<&'a str, String> {
+    match (&id.namespace, &reference.namespace) {
+        (Some(own), None) => Ok(own),
+        (None, Some(given)) => Ok(given),
+        (Some(own), Some(_)) => Err(format!("must not be given: it is always '{own}'")),
+        (None, None) => Err("is needed in a ClusterTrustStore".to_owned()),
+    }
+}
+
+fn checked(bytes: Vec<u8>, field: &str) -> Result<Vec<u8>, Invalid> {
+    if bytes.len() > TRUST_STORE_BYTES_MAX {
+        return Err(invalid(field, format!("has more than {TRUST_STORE_BYTES_MAX} bytes")));
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Err(invalid(field, "is empty"));
+    }
+    Ok(bytes)
+}
+
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "TrustStore {namespace}/{}", self.name),
+            None => write!(f, "ClusterTrustStore {}", self.name),
+        }
+    }
+}
+
+impl FromStr for StoreId {
+    type Err = String;
+
+    /// The store that `NAME` or `NAMESPACE/NAME` means.
+    ///
+    /// # Errors
+    /// A part is empty, or there are more than two.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts.as_slice() {
+            [name] if !name.is_empty() => Ok(Self { namespace: None, name: (*name).to_owned() }),
+            [namespace, name] if !namespace.is_empty() && !name.is_empty() => {
+                Ok(Self { namespace: Some((*namespace).to_owned()), name: (*name).to_owned() })
+            }
+            _ => Err(format!(
+                "'{text}' is no trust store: give NAME, or NAMESPACE/NAME for a TrustStore"
+            )),
+        }
+    }
+}

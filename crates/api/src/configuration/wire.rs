@@ -1,0 +1,233 @@
+//! The configuration file as users write it.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use assay_policy::{DefaultAction, Invalid};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::{
+    CacheConfiguration, Configuration, LogConfiguration, LogFormat, LogLevel,
+    RegistryConfiguration, WebhookConfiguration, duration,
+};
+use crate::limits::FILE_BYTES_MAX;
+use crate::resources::API_VERSION;
+use crate::{invalid, yaml};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct File {
+    #[serde(rename = "apiVersion")]
+    _api_version: IgnoredAny,
+    #[serde(rename = "kind")]
+    _kind: IgnoredAny,
+    #[serde(default)]
+    policies: Vec<PathBuf>,
+    kubernetes: Option<bool>,
+    #[serde(default)]
+    default_action: Action,
+    #[serde(default)]
+    webhook: Webhook,
+    #[serde(default)]
+    metrics: Listener,
+    #[serde(default)]
+    health: Listener,
+    #[serde(default)]
+    cache: Cache,
+    #[serde(default)]
+    registries: Vec<Registry>,
+    #[serde(default)]
+    credentials: Credentials,
+    #[serde(default)]
+    log: Log,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    #[default]
+    Allow,
+    Deny,
+    Warn,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Webhook {
+    listen: Option<String>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Listener {
+    listen: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Cache {
+    tag_ttl: Option<String>,
+    referrers_ttl: Option<String>,
+    verdict_ttl: Option<String>,
+    negative_ttl: Option<String>,
+    max_bytes: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Registry {
+    host: String,
+    #[serde(default)]
+    plain_http: bool,
+    #[serde(default)]
+    token_realms: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Credentials {
+    docker_config_file: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Log {
+    #[serde(default)]
+    level: LogLevel,
+    #[serde(default)]
+    format: LogFormat,
+}
+
+/// The configuration that `text` describes, with paths relative to `folder`.
+pub(super) fn parse(text: &str, folder: &Path) -> Result<Configuration, Invalid> {
+    if text.len() > FILE_BYTES_MAX {
+        return Err(invalid("document", format!("has more than {FILE_BYTES_MAX} bytes")));
+    }
+    let value = yaml::parse(text, 0).map_err(|reason| invalid("document", reason))?;
+    let value = value.ok_or_else(|| invalid("document", "is empty"))?;
+    check_kind(&value)?;
+    let file: File = yaml::decode(value).map_err(|(field, reason)| invalid(field, reason))?;
+    file.lower(folder)
+}
+
+/// Looks at the kind before anything else: of a policy every field would be unknown.
+fn check_kind(value: &Value) -> Result<(), Invalid> {
+    for (field, expect) in [("apiVersion", API_VERSION), ("kind", "Configuration")] {
+        if value.get(field).and_then(Value::as_str) != Some(expect) {
+            return Err(invalid(field, format!("must be {expect}")));
+        }
+    }
+    Ok(())
+}
+
+impl File {
+    fn lower(self, folder: &Path) -> Result<Configuration, Invalid> {
+        let defaults = Configuration::default();
+        Ok(Configuration {
+            policies: self.policies.iter().map(|path| folder.join(path)).collect(),
+            kubernetes: self.kubernetes,
+            default_action: match self.default_action {
+                Action::Allow => DefaultAction::Allow,
+                Action::Deny => DefaultAction::Deny,
+                Action::Warn => DefaultAction::Warn,
+            },
+            webhook: self.webhook.lower(folder, &defaults.webhook)?,
+            metrics_listen: address(
+                "metrics.listen",
+                self.metrics.listen,
+                defaults.metrics_listen,
+            )?,
+            health_listen: address("health.listen", self.health.listen, defaults.health_listen)?,
+            cache: self.cache.lower(defaults.cache)?,
+            registries: registries(&self.registries)?,
+            docker_config_file: self.credentials.docker_config_file.map(|path| folder.join(path)),
+            log: LogConfiguration { level: self.log.level, format: self.log.format },
+        })
+    }
+}
+
+impl Webhook {
+    fn lower(
+        self,
+        folder: &Path,
+        default: &WebhookConfiguration,
+    ) -> Result<WebhookConfiguration, Invalid> {
+        let tls_files = match (self.cert_file, self.key_file) {
+            (None, None) => None,
+            (Some(cert), Some(key)) => Some((folder.join(cert), folder.join(key))),
+            (Some(_), None) => return Err(invalid("webhook.keyFile", "is needed beside certFile")),
+            (None, Some(_)) => return Err(invalid("webhook.certFile", "is needed beside keyFile")),
+        };
+        let listen = address("webhook.listen", self.listen, default.listen)?;
+        Ok(WebhookConfiguration { listen, tls_files })
+    }
+}
+
+impl Cache {
+    fn lower(self, default: CacheConfiguration) -> Result<CacheConfiguration, Invalid> {
+        let ttl = |field: &str, text: Option<String>, default: Duration| match text {
+            None => Ok(default),
+            Some(text) => {
+                duration::parse(&text).map_err(|reason| invalid(format!("cache.{field}"), reason))
+            }
+        };
+        Ok(CacheConfiguration {
+            tag_ttl: ttl("tagTtl", self.tag_ttl, default.tag_ttl)?,
+            referrers_ttl: ttl("referrersTtl", self.referrers_ttl, default.referrers_ttl)?,
+            verdict_ttl: ttl("verdictTtl", self.verdict_ttl, default.verdict_ttl)?,
+            negative_ttl: ttl("negativeTtl", self.negative_ttl, default.negative_ttl)?,
+            bytes_max: self.max_bytes.unwrap_or(default.bytes_max),
+        })
+    }
+}
+
+fn address(field: &str, text: Option<String>, default: SocketAddr) -> Result<SocketAddr, Invalid> {
+    let Some(text) = text else { return Ok(default) };
+    let error =
+        |_| invalid(field, format!("'{text}' is no address: write IP:PORT, as in 0.0.0.0:10250"));
+    text.parse().map_err(error)
+}
+
+fn registries(wire: &[Registry]) -> Result<Vec<RegistryConfiguration>, Invalid> {
+    let mut seen = BTreeSet::new();
+    let mut registries = Vec::new();
+    for (index, registry) in wire.iter().enumerate() {
+        let field = format!("registries[{index}]");
+        let host = host(&format!("{field}.host"), &registry.host)?;
+        if !seen.insert(host.clone()) {
+            return Err(invalid(format!("{field}.host"), format!("'{host}' is given twice")));
+        }
+        let realms = registry.token_realms.iter().enumerate();
+        let realms =
+            realms.map(|(at, realm)| self::host(&format!("{field}.tokenRealms[{at}]"), realm));
+        let token_realms = realms.collect::<Result<_, _>>()?;
+        registries.push(RegistryConfiguration {
+            host,
+            plain_http: registry.plain_http,
+            token_realms,
+        });
+    }
+    Ok(registries)
+}
+
+/// A host as normalised references have it. What no reference could have would never match.
+fn host(field: &str, text: &str) -> Result<String, Invalid> {
+    let error = || {
+        invalid(
+            field,
+            format!("'{text}' is no host: write HOST or HOST:PORT, without scheme and path"),
+        )
+    };
+    if !text.contains(['.', ':']) && text != "localhost" || text.contains(['/', '@']) {
+        return Err(error());
+    }
+    let reference: assay_core::ImageReference =
+        format!("{text}/any").parse().map_err(|_| error())?;
+    Ok(reference.repository().host().to_owned())
+}

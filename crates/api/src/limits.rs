@@ -1,0 +1,41 @@
+//! How much of everything a document may hold. The CRDs' schemas and `compile` use the same
+//! numbers, so that files and the cluster refuse the same documents.
+
+/// Bytes of one file of documents: what etcd takes for one object, and many policies.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Levels of a YAML document; a policy has 9.
+pub const YAML_DEPTH_MAX: usize = 32;
+/// Nodes of a YAML document, with those that aliases repeat; the largest legal policy has fewer.
+pub const YAML_NODES_MAX: usize = 50_000;
+
+/// Policies of one namespace; all of them are looked at in every admission there.
+pub const NAMESPACE_POLICIES_MAX: usize = 100;
+/// Rules of a policy.
+pub const RULES_MAX: usize = 100;
+/// Image globs of a policy, over all its rules; each is tried on every image.
+pub const GLOBS_MAX: usize = 100;
+/// Characters of an image glob: those of an image reference, which `ImageGlob` takes.
+pub const GLOB_LENGTH_MAX: usize = assay_core::REFERENCE_BYTES_MAX;
+/// Verifiers of a policy.
+pub const VERIFIERS_MAX: usize = 50;
+/// Keys of a policy, over all its verifiers; each costs a signature check per candidate.
+pub const KEYS_MAX: usize = 50;
+/// Groups of a policy.
+pub const GROUPS_MAX: usize = 32;
+/// Names in one `all`, `any` or `atLeast`.
+pub const NAMES_MAX: usize = 32;
+/// Verifiers that a requirement comes to when its groups are written out, one as often as it is
+/// named: 32 groups of 32 names. Without it, groups of groups would double at each level.
+pub const REQUIREMENT_VERIFIERS_MAX: usize = NAMES_MAX * NAMES_MAX;
+/// Characters of a verifier's or group's name: those of a DNS label.
+pub const NAME_LENGTH_MAX: usize = 63;
+/// Characters of a rule's `deny`, which has to fit into a message of about 900 bytes.
+pub const DENY_LENGTH_MAX: usize = 256;
+/// Entries of each list in `match`.
+pub const MATCH_ITEMS_MAX: usize = 100;
+/// Characters of each text in `match`: those of a DNS subdomain, or of a label key with its prefix.
+pub const MATCH_TEXT_LENGTH_MAX: usize = 317;
+/// Characters of the name of a trust store, Secret or ConfigMap: those of a DNS subdomain.
+pub const OBJECT_NAME_LENGTH_MAX: usize = 253;
+/// Bytes that a trust store holds; 50 RSA keys of 4096 bits have 40 KiB.
+pub const TRUST_STORE_BYTES_MAX: usize = 64 * 1024;

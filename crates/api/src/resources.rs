@@ -1,0 +1,64 @@
+//! The resources of the group `assay.dev` as users write them: the wire format of the cluster and
+//! of files. Nothing here judges; [`crate::compile`] lowers it to what does.
+//!
+//! Doc comments on fields are what `kubectl explain` prints, so they are written for users.
+
+mod matching;
+mod policy;
+mod trust_store;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use serde_json::{Value, json};
+
+pub use matching::{KindsSpec, LabelExpressionSpec, LabelSelectorSpec, MatchSpec, Scope, Source};
+pub use policy::{
+    AtLeastSpec, ClusterImageAdmissionPolicy, ClusterImageAdmissionPolicySpec, CosignSpec,
+    EnforcementAction, GroupSpec, ImageAdmissionPolicy, ImageAdmissionPolicySpec, KeySpec, OnError,
+    RequireDigest, RequirementSpec, RuleSpec, Tier, VerifierSpec,
+};
+pub use trust_store::{
+    ClusterTrustStore, ClusterTrustStoreSpec, KeyReference, PublicKeysSpec, TrustStore,
+    TrustStoreSpec,
+};
+
+/// The group and version of the resources, and of the configuration file.
+pub const API_VERSION: &str = "assay.dev/v1alpha1";
+
+/// The CustomResourceDefinitions of all kinds, in order of name.
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    vec![
+        ClusterImageAdmissionPolicy::crd(),
+        ClusterTrustStore::crd(),
+        ImageAdmissionPolicy::crd(),
+        TrustStore::crd(),
+    ]
+}
+
+/// [`crds`] as a YAML stream, byte by byte the same on every call: `manifests/crds.yaml`.
+///
+/// # Errors
+/// The definitions cannot be written as YAML, which the tests exclude.
+pub fn crds_yaml() -> Result<String, serde_saphyr::SerializeError> {
+    let mut yaml = String::new();
+    for crd in crds() {
+        yaml.push_str("---\n");
+        yaml.push_str(&serde_saphyr::to_string(&crd)?);
+    }
+    Ok(yaml)
+}
+
+/// A CEL rule, as a schema's `x-kubernetes-validations` holds it.
+fn cel(rule: &str, message: &str) -> Value {
+    json!({"rule": rule, "message": message})
+}
+
+/// The CEL rule that exactly one of `fields` is given. (`oneOf` would not be structural.)
+fn exactly_one(fields: &[&str]) -> Value {
+    let given: Vec<String> = fields.iter().map(|field| format!("has(self.{field})")).collect();
+    let message = match fields {
+        [field] => format!("{field} is needed"),
+        _ => format!("exactly one of {} is needed", fields.join(", ")),
+    };
+    cel(&format!("[{}].filter(given, given).size() == 1", given.join(", ")), &message)
+}

@@ -1,0 +1,111 @@
+//! ClusterTrustStore and TrustStore.
+
+use std::path::PathBuf;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{cel, exactly_one};
+use crate::limits::{OBJECT_NAME_LENGTH_MAX, TRUST_STORE_BYTES_MAX};
+
+/// Keys that policies of the cluster trust, and those of namespaces that say so.
+#[derive(
+    CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
+)]
+#[kube(
+    group = "assay.dev",
+    version = "v1alpha1",
+    kind = "ClusterTrustStore",
+    plural = "clustertruststores",
+    shortname = "ctst",
+    category = "assay",
+    derive = "PartialEq",
+    doc = "Public keys that ClusterImageAdmissionPolicies name as `trustStore`, and \
+           ImageAdmissionPolicies as `clusterTrustStore`."
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    exactly_one(&["publicKeys"]),
+    cel(
+        "!has(self.publicKeys) || (\
+         (!has(self.publicKeys.secretRef) || has(self.publicKeys.secretRef.__namespace__)) && \
+         (!has(self.publicKeys.configMapRef) || has(self.publicKeys.configMapRef.__namespace__)))",
+        "a reference of a ClusterTrustStore needs its namespace"
+    ),
+]))]
+pub struct ClusterTrustStoreSpec {
+    /// Public keys in PEM; any of them holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_keys: Option<PublicKeysSpec>,
+}
+
+/// Keys that policies of the namespace trust.
+#[derive(
+    CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
+)]
+#[kube(
+    group = "assay.dev",
+    version = "v1alpha1",
+    kind = "TrustStore",
+    plural = "truststores",
+    namespaced,
+    shortname = "tst",
+    category = "assay",
+    derive = "PartialEq",
+    doc = "Public keys that the ImageAdmissionPolicies of the namespace name as `trustStore`."
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    exactly_one(&["publicKeys"]),
+    cel(
+        "!has(self.publicKeys) || (\
+         (!has(self.publicKeys.secretRef) || !has(self.publicKeys.secretRef.__namespace__)) && \
+         (!has(self.publicKeys.configMapRef) || !has(self.publicKeys.configMapRef.__namespace__)))",
+        "a reference of a TrustStore stays in its namespace and names none"
+    ),
+]))]
+pub struct TrustStoreSpec {
+    /// Public keys in PEM; any of them holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_keys: Option<PublicKeysSpec>,
+}
+
+/// Where public keys stand, one or more in PEM; exactly one field.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [exactly_one(&["inline", "secretRef", "configMapRef"])]))]
+pub struct PublicKeysSpec {
+    /// The keys themselves, as `cosign.pub` holds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = TRUST_STORE_BYTES_MAX))]
+    pub inline: Option<String>,
+    /// A key of a Secret. Example: `{name: cosign-key, key: cosign.pub}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<KeyReference>,
+    /// A key of a ConfigMap. Example: `{name: keys, key: cosign.pub}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_ref: Option<KeyReference>,
+    /// A file, relative to the document. Only documents that are read from files can name one, so
+    /// the CRD does not have the field, and the API server refuses it as unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub file: Option<PathBuf>,
+}
+
+/// One entry of a Secret or ConfigMap.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeyReference {
+    /// The namespace of the Secret or ConfigMap: given in a ClusterTrustStore, and never in a
+    /// TrustStore, whose own namespace it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = OBJECT_NAME_LENGTH_MAX))]
+    pub namespace: Option<String>,
+    /// The name of the Secret or ConfigMap.
+    #[schemars(length(min = 1, max = OBJECT_NAME_LENGTH_MAX))]
+    pub name: String,
+    /// The key within its data. Example: `cosign.pub`.
+    #[schemars(length(min = 1, max = OBJECT_NAME_LENGTH_MAX))]
+    pub key: String,
+}

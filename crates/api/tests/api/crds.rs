@@ -1,0 +1,135 @@
+//! The CustomResourceDefinitions: those of the repository are those of the code, and they say what
+//! users need to know.
+
+use std::path::Path;
+
+use assay_api::resources::{crds, crds_yaml};
+use serde_json::Value;
+
+#[test]
+fn manifest_is_what_the_code_makes() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/crds.yaml");
+    let yaml = crds_yaml().unwrap();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&file, &yaml).unwrap();
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(committed == yaml, "{} is not up to date: run with UPDATE_EXPECT=1", file.display());
+}
+
+#[test]
+fn names_are_those_of_the_contract() {
+    let names = crds().into_iter().map(|crd| {
+        let names = crd.spec.names;
+        assert_eq!(names.categories, Some(vec!["assay".to_owned()]));
+        (names.kind, crd.spec.scope, names.short_names.unwrap().join(","))
+    });
+    let expect = [
+        ("ClusterImageAdmissionPolicy", "Cluster", "ciap"),
+        ("ClusterTrustStore", "Cluster", "ctst"),
+        ("ImageAdmissionPolicy", "Namespaced", "iap"),
+        ("TrustStore", "Namespaced", "tst"),
+    ];
+    let expect =
+        expect.map(|(kind, scope, short)| (kind.to_owned(), scope.to_owned(), short.to_owned()));
+    assert_eq!(names.collect::<Vec<_>>(), expect);
+}
+
+/// Calls `visit` with the path and the schema of everything under `schema`.
+fn walk(path: &str, schema: &Value, visit: &mut dyn FnMut(&str, &Value)) {
+    visit(path, schema);
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        walk(&format!("{path}.{name}"), property, visit);
+    }
+    if schema["items"].is_object() {
+        walk(&format!("{path}[]"), &schema["items"], visit);
+    }
+}
+
+fn visit_schemas(visit: &mut dyn FnMut(&str, &Value)) {
+    for crd in crds() {
+        let crd = serde_json::to_value(&crd).unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        walk(crd["spec"]["names"]["kind"].as_str().unwrap(), schema, visit);
+    }
+}
+
+#[test]
+fn every_field_is_described() {
+    visit_schemas(&mut |path, schema| {
+        let described = schema["description"].as_str().is_some_and(|text| text.len() > 5);
+        assert!(described || path.ends_with("[]"), "{path}");
+    });
+}
+
+#[test]
+fn schemas_are_structural_and_bounded() {
+    visit_schemas(&mut |path, schema| {
+        for keyword in ["oneOf", "anyOf", "allOf", "not", "$ref"] {
+            assert!(schema.get(keyword).is_none(), "{path} has {keyword}");
+        }
+        let bound = match schema["type"].as_str().unwrap() {
+            "array" => "maxItems",
+            "string" if schema.get("enum").is_none() => "maxLength",
+            "object" if schema.get("additionalProperties").is_some() => "maxProperties",
+            _ => return,
+        };
+        assert!(schema.get(bound).is_some(), "{path} has no {bound}");
+    });
+}
+
+#[test]
+fn enums_and_defaults_are_cased_as_documented() {
+    let mut found = Vec::new();
+    visit_schemas(&mut |path, schema| {
+        let Some(values) = schema["enum"].as_array() else { return };
+        if let Some(field) = path.strip_prefix("ClusterImageAdmissionPolicy.spec.") {
+            let values: Vec<String> =
+                values.iter().map(|value| value.to_string().replace('"', "")).collect();
+            found.push(format!("{field}: {} = {}", values.join(" "), schema["default"]));
+        }
+    });
+    let operator = "matchExpressions[].operator: In NotIn Exists DoesNotExist = null";
+    assert_eq!(
+        found,
+        [
+            "enforcementAction: deny dryrun warn = \"deny\"",
+            &format!("match.labelSelector.{operator}"),
+            &format!("match.namespaceSelector.{operator}"),
+            "match.scope: * Cluster Namespaced = \"*\"",
+            "match.source: All Generated Original = \"All\"",
+            "onError: allow deny warn = \"deny\"",
+            "requireDigest: allow deny warn = \"warn\"",
+            "rules[].allow: true = null",
+            "tier: Baseline Mandatory = \"Mandatory\"",
+        ]
+    );
+}
+
+#[test]
+fn only_cluster_policies_have_tiers_and_no_store_has_files() {
+    let mut tiers = Vec::new();
+    visit_schemas(&mut |path, _| {
+        if path.ends_with(".tier") {
+            tiers.push(path.to_owned());
+        }
+        assert!(!path.ends_with(".file"), "{path}");
+    });
+    assert_eq!(tiers, ["ClusterImageAdmissionPolicy.spec.tier"]);
+}
+
+/// CEL reserves `namespace`; the API server wants such a field as `__namespace__`.
+#[test]
+fn cel_rules_name_fields_as_the_api_server_wants_them() {
+    let mut rules = 0;
+    visit_schemas(&mut |path, schema| {
+        for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+            let text = rule["rule"].as_str().unwrap();
+            assert!(!text.contains(".namespace"), "{path}: {text}");
+            let message = rule["message"].as_str().unwrap();
+            assert!(!message.is_empty() && !message.contains('\n'), "{path}: {message}");
+            rules += 1;
+        }
+    });
+    assert!(rules > 20, "only {rules} rules");
+}

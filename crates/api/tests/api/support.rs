@@ -1,0 +1,72 @@
+//! A factory that takes whatever says `PUBLIC KEY`, and shortcuts into `compile`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use assay_api::{CompileOptions, Compiled, Document, GivenSources, compile, read_documents};
+use assay_core::ports::{Context, Verifier, VerifierFactory};
+use assay_core::{ConfigError, Digest, Outcome, Subject, TrustMaterial, VerifierConfig};
+use assay_policy::Snapshot;
+
+pub(crate) struct FakeFactory;
+
+struct FakeVerifier(Digest);
+
+#[async_trait::async_trait]
+impl Verifier for FakeVerifier {
+    fn kind(&self) -> &'static str {
+        "cosign"
+    }
+
+    fn fingerprint(&self) -> &Digest {
+        &self.0
+    }
+
+    async fn verify(&self, _: &Subject, _: &dyn Context) -> Outcome {
+        unreachable!("compile verifies nothing")
+    }
+}
+
+impl VerifierFactory for FakeFactory {
+    fn build(
+        &self,
+        config: &VerifierConfig,
+        material: &TrustMaterial,
+    ) -> Result<Arc<dyn Verifier>, ConfigError> {
+        let VerifierConfig::Cosign(cosign) = config else { unreachable!("there is no other type") };
+        assert!(!cosign.keys.is_empty(), "a keyed verifier without keys reached the factory");
+        for (index, key) in cosign.keys.iter().enumerate() {
+            let store = material.store(key).expect("each store that is named is given");
+            if !String::from_utf8_lossy(&store.bytes).contains("PUBLIC KEY") {
+                let field = format!("cosign.keys[{index}]");
+                return Err(ConfigError { field, reason: "holds no public key".to_owned() });
+            }
+        }
+        let fingerprint = Digest::sha256(format!("{config:?} {material:?}").as_bytes());
+        Ok(Arc::new(FakeVerifier(fingerprint)))
+    }
+}
+
+/// The documents in `text`, as of the file `policies/p.yaml`.
+pub(crate) fn documents(text: &str) -> Vec<Document> {
+    read_documents(Path::new("policies/p.yaml"), text.as_bytes())
+}
+
+/// What `text` compiles to, where `policies/good.pub` holds a key and no other file exists.
+pub(crate) fn compiled(text: &str) -> Compiled {
+    compiled_with(text, &CompileOptions::default(), None)
+}
+
+pub(crate) fn compiled_with(
+    text: &str,
+    options: &CompileOptions,
+    last_good: Option<&Snapshot>,
+) -> Compiled {
+    let documents = documents(text);
+    let read = |path: &Path| match path.to_str() {
+        Some("policies/good.pub") => Ok(b"PUBLIC KEY".to_vec()),
+        _ => Err(format!("{} cannot be read", path.display())),
+    };
+    let sources = GivenSources { documents: &documents, read: &read };
+    compile(&documents, options, &sources, &FakeFactory, last_good)
+}
