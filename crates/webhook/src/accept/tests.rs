@@ -1,0 +1,87 @@
+use tokio::io::AsyncReadExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::*;
+
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A listener that serves each connection by telling of it and holding it until it may end.
+struct Held {
+    address: SocketAddr,
+    started: mpsc::UnboundedReceiver<()>,
+    may_end: Arc<Semaphore>,
+    stop: oneshot::Sender<()>,
+    ended: tokio::task::JoinHandle<()>,
+}
+
+async fn hold(connections_max: usize) -> Held {
+    let listener = Listener::bind(ANY, connections_max).await.unwrap();
+    let address = listener.local_addr();
+    let (starts, started) = mpsc::unbounded_channel();
+    let may_end = Arc::new(Semaphore::new(0));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let held = may_end.clone();
+    let serve = move |stream: TcpStream, watcher| {
+        let (starts, may_end) = (starts.clone(), held.clone());
+        async move {
+            starts.send(()).unwrap();
+            may_end.acquire().await.unwrap().forget();
+            drop((stream, watcher));
+        }
+    };
+    let stopped = async move { stopped.await.unwrap() };
+    let ended = tokio::spawn(listener.serve(stopped, serve));
+    Held { address, started, may_end, stop, ended }
+}
+
+/// Lets everything go on that can.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn serves_as_many_connections_at_once_as_are_allowed() {
+    let mut held = hold(2).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(TcpStream::connect(held.address).await.unwrap());
+    }
+    held.started.recv().await.unwrap();
+    held.started.recv().await.unwrap();
+    settle().await;
+    assert!(held.started.try_recv().is_err(), "the third must wait");
+    held.may_end.add_permits(1);
+    held.started.recv().await.unwrap();
+}
+
+#[tokio::test]
+async fn ends_once_the_connections_have() {
+    let mut held = hold(2).await;
+    let mut client = TcpStream::connect(held.address).await.unwrap();
+    held.started.recv().await.unwrap();
+    held.stop.send(()).unwrap();
+    while TcpStream::connect(held.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    settle().await;
+    assert!(!held.ended.is_finished());
+    held.may_end.add_permits(1);
+    held.ended.await.unwrap();
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn cuts_off_connections_that_do_not_end() {
+    let mut held = hold(2).await;
+    let mut client = TcpStream::connect(held.address).await.unwrap();
+    held.started.recv().await.unwrap();
+    tokio::time::pause();
+    let start = Instant::now();
+    held.stop.send(()).unwrap();
+    held.ended.await.unwrap();
+    assert!(start.elapsed() >= FINISH_MAX && start.elapsed() < FINISH_MAX * 2);
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+}

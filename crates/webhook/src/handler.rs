@@ -1,0 +1,208 @@
+//! From an HTTP request to its answer. What is no AdmissionReview gets an HTTP error; what is one
+//! is answered in the review, always, for an HTTP error would leave the decision to the
+//! registration's `failurePolicy`.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use assay_core::ReasonCode;
+use assay_core::ports::{Clock, Recorder};
+use assay_engine::Executor;
+use assay_policy::{Request, Verdict};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Body;
+use tokio::time::timeout;
+
+use crate::body::{self, BODY_BYTES_MAX, BodyError};
+use crate::deadline;
+use crate::plain::{not_allowed, text};
+use crate::record::Answered;
+use crate::response::{Answer, Refusal};
+use crate::review::{Head, Review};
+
+/// Where reviews are posted.
+const PATH: &str = "/validate";
+
+/// How long after its deadline a verdict is still waited for before the review is refused without
+/// one: a quarter of what the deadline leaves to the API server.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// Judges requests: the engine, or in tests whatever a test says.
+pub trait Judge: Send + Sync + 'static {
+    /// The verdict on `request`, at its deadline at the latest.
+    fn judge(&self, request: &Request) -> impl Future<Output = Verdict> + Send;
+}
+
+impl Judge for Arc<Executor> {
+    fn judge(&self, request: &Request) -> impl Future<Output = Verdict> + Send {
+        Executor::judge(self, request)
+    }
+}
+
+/// Answers AdmissionReviews.
+pub struct Handler<J> {
+    judge: J,
+    clock: Arc<dyn Clock>,
+    recorder: Arc<dyn Recorder>,
+}
+
+/// A review on its way: its bytes, and the ticks that count.
+struct Posted {
+    body: Bytes,
+    read_at: Duration,
+    deadline: Duration,
+    given_up_at: Duration,
+}
+
+impl<J: Judge> Handler<J> {
+    /// A handler that asks `judge`, with the clock that `judge` has too.
+    pub fn new(judge: J, clock: Arc<dyn Clock>, recorder: Arc<dyn Recorder>) -> Arc<Self> {
+        Arc::new(Self { judge, clock, recorder })
+    }
+
+    /// The answer to an HTTP request, in the time that its URL gives.
+    pub(crate) async fn respond<B>(
+        self: &Arc<Self>,
+        request: http::Request<B>,
+    ) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        if request.uri().path() != PATH {
+            return text(StatusCode::NOT_FOUND, "no such path");
+        }
+        if request.method() != Method::POST {
+            return not_allowed("POST");
+        }
+        if !is_json(request.headers()) {
+            let wanted = "the content type must be application/json";
+            return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, wanted);
+        }
+        let budget = deadline::budget(request.uri().query());
+        let deadline = self.clock.ticks().saturating_add(budget);
+        let body = timeout(budget, body::read(request.into_body())).await;
+        let posted = |body| Posted {
+            body,
+            read_at: self.clock.ticks(),
+            deadline,
+            given_up_at: deadline.saturating_add(GRACE.min(budget / 4)),
+        };
+        match body {
+            Ok(Ok(body)) => self.review(posted(body)).await,
+            Ok(Err(BodyError::Incomplete)) => text(StatusCode::BAD_REQUEST, "the body is cut off"),
+            Ok(Err(BodyError::TooLarge(head))) => self.too_large(&posted(head)),
+            Err(_) => text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
+        }
+    }
+
+    /// The answer to a review. It is worked out in a task of its own: a panic there refuses, and a
+    /// client that goes away stops nothing.
+    async fn review(self: &Arc<Self>, posted: Posted) -> Response<Full<Bytes>> {
+        let posted = Arc::new(posted);
+        let left = posted.given_up_at.saturating_sub(self.clock.ticks());
+        let task = tokio::spawn({
+            let (handler, posted) = (self.clone(), posted.clone());
+            async move { handler.judged(&posted).await }
+        });
+        let ending = task.abort_handle();
+        match timeout(left, task).await {
+            Ok(Ok(response)) => response,
+            // What the panic said is not repeated: it may hold parts of the object.
+            Ok(Err(_)) => {
+                tracing::error!("panic while a review was judged");
+                self.unjudged(&posted, Refusal::Internal, ReasonCode::Internal)
+            }
+            Err(_) => {
+                ending.abort();
+                self.unjudged(&posted, Refusal::Timeout, ReasonCode::Timeout)
+            }
+        }
+    }
+
+    async fn judged(&self, posted: &Posted) -> Response<Full<Bytes>> {
+        let Review { head, request } = match Review::parse(&posted.body, posted.deadline) {
+            Ok(review) => review,
+            Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
+        };
+        match request {
+            Ok(request) => {
+                let verdict = self.judge.judge(&request).await;
+                let answer = Answer::of(&verdict, &head.id);
+                self.send(posted, &head, &answer, Some(&verdict))
+            }
+            Err(cause) => {
+                let cause = cause.to_string();
+                let answer = Answer::refused(Refusal::Unjudgeable, &cause, &head.id);
+                self.send(posted, &head, &answer, None)
+            }
+        }
+    }
+
+    /// The answer to a review that was begun and not judged.
+    fn unjudged(
+        &self,
+        posted: &Posted,
+        refusal: Refusal,
+        code: ReasonCode,
+    ) -> Response<Full<Bytes>> {
+        let cause = format!("{code}: the request was not judged: {}", code.remediation());
+        self.refused(posted, refusal, &cause)
+            .unwrap_or_else(|| text(StatusCode::INTERNAL_SERVER_ERROR, cause))
+    }
+
+    fn too_large(&self, posted: &Posted) -> Response<Full<Bytes>> {
+        let limit = BODY_BYTES_MAX / (1024 * 1024);
+        let cause = format!("the AdmissionReview is larger than {limit} MiB");
+        self.refused(posted, Refusal::TooLarge, &cause)
+            .unwrap_or_else(|| text(StatusCode::PAYLOAD_TOO_LARGE, cause))
+    }
+
+    /// The refusal of a review of which only the beginning is looked at; `None` where that has no
+    /// uid to answer with.
+    fn refused(
+        &self,
+        posted: &Posted,
+        refusal: Refusal,
+        cause: &str,
+    ) -> Option<Response<Full<Bytes>>> {
+        let head = Head::scan(&posted.body)?;
+        let answer = Answer::refused(refusal, cause, &head.id);
+        Some(self.send(posted, &head, &answer, None))
+    }
+
+    /// The answer as HTTP, once it is logged and counted.
+    fn send(
+        &self,
+        posted: &Posted,
+        head: &Head,
+        answer: &Answer,
+        verdict: Option<&Verdict>,
+    ) -> Response<Full<Bytes>> {
+        let elapsed = self.clock.ticks().saturating_sub(posted.read_at);
+        let answered = Answered { head, answer, verdict, elapsed };
+        answered.log(self.clock.now());
+        answered.count(&*self.recorder);
+        match answer.to_json(head) {
+            Ok(json) => {
+                let mut response = Response::new(Full::new(json.into()));
+                let json = HeaderValue::from_static("application/json");
+                response.headers_mut().insert(header::CONTENT_TYPE, json);
+                response
+            }
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+}
+
+/// Whether the body is said to be JSON, whatever the parameters.
+fn is_json(headers: &HeaderMap) -> bool {
+    let written = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = written.and_then(|value| value.split(';').next());
+    media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"))
+}
+
+#[cfg(test)]
+mod tests;
