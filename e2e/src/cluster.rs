@@ -1,0 +1,189 @@
+//! A Kubernetes control plane without nodes: whatever is admitted stays pending, which is all that
+//! an admission webhook can bring about.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use rcgen::KeyPair;
+use serde_json::{Value, json};
+
+use crate::certificates::Authority;
+use crate::process::{Output, Process, command, free_port, run, write};
+use crate::tools::tool;
+use crate::wait::until;
+
+/// The administrator's bearer token; good for one cluster on loopback.
+const TOKEN: &str = "administrator";
+
+/// What kubectl waits for one answer: more than the 34 s that the API server allows a request.
+const REQUEST_TIMEOUT: &str = "--request-timeout=40s";
+
+/// A running cluster. Its parts end with it, in the order of the fields.
+#[derive(Debug)]
+pub struct Cluster {
+    _controller_manager: Process,
+    _apiserver: Process,
+    _etcd: Process,
+    authority: Authority,
+    kubectl: Kubectl,
+}
+
+#[derive(Debug)]
+struct Kubectl {
+    program: PathBuf,
+    home: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Cluster {
+    /// A cluster that answers and whose controllers work. Its files go into `directory`.
+    ///
+    /// # Errors
+    /// When a part is missing, or does not start.
+    pub fn start(directory: &Path) -> Result<Self> {
+        let authority = Authority::generate()?;
+        let (etcd, etcd_url) = start_etcd(directory)?;
+        let port = free_port()?;
+        let kubeconfig = write(directory, "kubeconfig", &kubeconfig(port, &authority).to_string())?;
+        let kubectl = Kubectl { program: tool("kubectl")?, home: directory.to_owned(), kubeconfig };
+        write(directory, "ca.crt", &authority.certificate())?;
+        let service_accounts = KeyPair::generate()?;
+        write(directory, "service-accounts.key", &service_accounts.serialize_pem())?;
+        write(directory, "service-accounts.pub", &service_accounts.public_key_pem())?;
+        let mut apiserver = start_apiserver(directory, port, &etcd_url, &authority)?;
+        apiserver
+            .wait_until(|| kubectl.run(&["get", "--raw=/readyz"], "").is_ok_and(|o| o.success))?;
+        let mut controller_manager = start_controller_manager(directory)?;
+        controller_manager.wait_until(|| kubectl.has_service_account("default"))?;
+        Ok(Self {
+            _controller_manager: controller_manager,
+            _apiserver: apiserver,
+            _etcd: etcd,
+            authority,
+            kubectl,
+        })
+    }
+
+    /// The authority whose certificates the cluster's parts trust.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The administrator's kubeconfig file.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubectl.kubeconfig
+    }
+
+    /// What kubectl prints for these arguments.
+    ///
+    /// # Errors
+    /// When kubectl cannot be run; not when it fails.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<Output> {
+        self.kubectl.run(arguments, "")
+    }
+
+    /// What kubectl prints, given `input` on standard input.
+    ///
+    /// # Errors
+    /// When kubectl cannot be run; not when it fails.
+    pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> Result<Output> {
+        self.kubectl.run(arguments, input)
+    }
+
+    /// What `kubectl apply` prints for this object.
+    ///
+    /// # Errors
+    /// When kubectl cannot be run; not when it fails.
+    pub fn apply(&self, object: &Value) -> Result<Output> {
+        self.kubectl.run(&["apply", "--filename=-"], &object.to_string())
+    }
+
+    /// Creates a namespace with these labels, in which pods can be created.
+    ///
+    /// # Errors
+    /// When it is not created.
+    pub fn create_namespace(&self, name: &str, labels: &Value) -> Result<()> {
+        let metadata = json!({"name": name, "labels": labels});
+        self.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))?
+            .succeeded()?;
+        until("the namespace's ServiceAccount", || {
+            Ok(self.kubectl.has_service_account(name).then_some(()))
+        })
+    }
+}
+
+impl Kubectl {
+    fn run(&self, arguments: &[&str], input: &str) -> Result<Output> {
+        let mut command = command(&self.program, &self.home);
+        command.env("KUBECONFIG", &self.kubeconfig).arg(REQUEST_TIMEOUT).args(arguments);
+        run(&mut command, input)
+    }
+
+    /// Pods need it; the controller manager makes it some time after the namespace.
+    fn has_service_account(&self, namespace: &str) -> bool {
+        let arguments = ["get", "serviceaccount", "default", "--namespace", namespace];
+        self.run(&arguments, "").is_ok_and(|output| output.success)
+    }
+}
+
+fn start_etcd(directory: &Path) -> Result<(Process, String)> {
+    let url = format!("http://127.0.0.1:{}", free_port()?);
+    let mut etcd = command(&tool("etcd")?, directory);
+    etcd.args(["--data-dir=etcd", "--unsafe-no-fsync", "--log-level=warn"])
+        .arg("--listen-peer-urls=http://127.0.0.1:0")
+        .arg(format!("--listen-client-urls={url}"))
+        .arg(format!("--advertise-client-urls={url}"));
+    Ok((Process::start("etcd", etcd, directory)?, url))
+}
+
+fn start_apiserver(
+    directory: &Path,
+    port: u16,
+    etcd_url: &str,
+    authority: &Authority,
+) -> Result<Process> {
+    let identity = authority.issue()?;
+    write(directory, "apiserver.crt", &identity.certificate)?;
+    write(directory, "apiserver.key", &identity.key)?;
+    write(directory, "tokens.csv", &format!("{TOKEN},admin,1,system:masters\n"))?;
+    let mut apiserver = command(&tool("kube-apiserver")?, directory);
+    apiserver
+        .arg(format!("--etcd-servers={etcd_url}"))
+        .arg(format!("--secure-port={port}"))
+        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+        // Loopback is not a legal address of Endpoints.
+        .arg("--endpoint-reconciler-type=none")
+        .args(["--tls-cert-file=apiserver.crt", "--tls-private-key-file=apiserver.key"])
+        .args(["--client-ca-file=ca.crt", "--cert-dir=.", "--token-auth-file=tokens.csv"])
+        .args(["--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24"])
+        .arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local")
+        .arg("--service-account-key-file=service-accounts.pub")
+        .arg("--service-account-signing-key-file=service-accounts.key");
+    Process::start("kube-apiserver", apiserver, directory)
+}
+
+fn start_controller_manager(directory: &Path) -> Result<Process> {
+    let mut manager = command(&tool("kube-controller-manager")?, directory);
+    manager
+        .args(["--kubeconfig=kubeconfig", "--root-ca-file=ca.crt", "--leader-elect=false"])
+        .arg("--service-account-private-key-file=service-accounts.key")
+        .arg("--secure-port=0");
+    Process::start("kube-controller-manager", manager, directory)
+}
+
+fn kubeconfig(port: u16, authority: &Authority) -> Value {
+    use base64::Engine;
+    let root = base64::engine::general_purpose::STANDARD.encode(authority.certificate());
+    let server = format!("https://127.0.0.1:{port}");
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": "test",
+            "cluster": {"server": server, "certificate-authority-data": root},
+        }],
+        "users": [{"name": "admin", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+        "current-context": "test",
+    })
+}

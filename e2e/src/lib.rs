@@ -1,0 +1,22 @@
+//! A cluster of real parts for the tests of the built binary: etcd, kube-apiserver,
+//! kube-controller-manager, a registry, cosign and kubectl, all on loopback and on free ports.
+//!
+//! Nothing here knows Assay's code: the tests drive it as its users do, through kubectl.
+
+mod certificates;
+mod cluster;
+mod cosign;
+mod http;
+mod process;
+mod registry;
+mod tools;
+mod wait;
+mod webhook;
+
+pub use cluster::Cluster;
+pub use cosign::{Form, Signer};
+pub use process::Output;
+pub use registry::Registry;
+pub use tools::assay;
+pub use wait::until;
+pub use webhook::{FailurePolicy, WEBHOOK_NAME, Webhook};

@@ -1,0 +1,102 @@
+//! A real registry, and images in it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use crate::http::{Response, send};
+use crate::process::{Process, command, free_port, write};
+use crate::tools::tool;
+
+/// The empty descriptor's digest, of the two bytes `{}`: OCI image specification 1.1,
+/// "Guidance for an Empty Descriptor".
+const EMPTY_DIGEST: &str =
+    "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
+/// The media type of an image manifest.
+const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// A registry that can be stopped and started again at the same address, with what it holds.
+#[derive(Debug)]
+pub struct Registry {
+    directory: PathBuf,
+    host: String,
+    process: Option<Process>,
+}
+
+impl Registry {
+    /// A registry that answers. Its files go into `directory`.
+    ///
+    /// # Errors
+    /// When it is missing, or does not start.
+    pub fn start(directory: &Path) -> Result<Self> {
+        let host = format!("127.0.0.1:{}", free_port()?);
+        let configuration = json!({
+            "version": "0.1",
+            "log": {"level": "error", "accesslog": {"disabled": true}},
+            "storage": {"filesystem": {"rootdirectory": directory.join("registry")}},
+            "http": {"addr": host},
+        });
+        write(directory, "registry.yaml", &configuration.to_string())?;
+        let mut registry = Self { directory: directory.to_owned(), host, process: None };
+        registry.resume()?;
+        Ok(registry)
+    }
+
+    /// The host and port of its image references; plain HTTP.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Ends it. What it holds stays on disk.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn resume(&mut self) -> Result<()> {
+        let mut registry = command(&tool("registry")?, &self.directory);
+        registry.env("OTEL_TRACES_EXPORTER", "none").args(["serve", "registry.yaml"]);
+        let mut process = Process::start("registry", registry, &self.directory)?;
+        let url = format!("http://{}/v2/", self.host);
+        process.wait_until(|| send("GET", &url, "", "").is_ok_and(|found| found.status == 200))?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Pushes an image without layers, which `mark` makes unlike any other, and returns its
+    /// reference by digest.
+    ///
+    /// # Errors
+    /// When the registry refuses it.
+    pub fn push(&self, repository: &str, mark: &str) -> Result<String> {
+        let base = format!("http://{}/v2/{repository}", self.host);
+        let upload = self.created("POST", &format!("{base}/blobs/uploads/"), "", "")?;
+        let location = upload.header("Location").context("no address to upload to")?;
+        let blob = format!("{location}&digest={EMPTY_DIGEST}");
+        self.created("PUT", &blob, "application/octet-stream", "{}")?;
+        let empty = "application/vnd.oci.empty.v1+json";
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": {"mediaType": empty, "digest": EMPTY_DIGEST, "size": 2},
+            "layers": [],
+            "annotations": {"mark": mark},
+        });
+        let url = format!("{base}/manifests/{mark}");
+        let manifest = self.created("PUT", &url, MANIFEST_TYPE, &manifest.to_string())?;
+        let digest = manifest.header("Docker-Content-Digest").context("no digest")?;
+        Ok(format!("{}/{repository}@{digest}", self.host))
+    }
+
+    fn created(&self, method: &str, url: &str, kind: &str, body: &str) -> Result<Response> {
+        let response = send(method, url, kind, body)?;
+        let accepted = matches!(response.status, 201 | 202);
+        ensure!(accepted, "{method} {url}: {} {}", response.status, response.body);
+        Ok(response)
+    }
+}

@@ -1,0 +1,53 @@
+//! What users of a cluster see, through kubectl, with every part real: the cases below, in order,
+//! on one cluster. A case that fails does not keep the others from running.
+//!
+//! `ASSAY_E2E_CASE=text` runs only the cases whose name contains the text.
+
+mod actions;
+mod coverage;
+mod fixture;
+mod outages;
+mod resources;
+mod signatures;
+
+use fixture::{Fixture, RunFolder};
+
+type Case = (&'static str, fn(&mut Fixture) -> anyhow::Result<()>);
+
+macro_rules! cases {
+    ($($case:path,)*) => { &[$((stringify!($case), $case),)*] };
+}
+
+/// The cases that stop a part come last; the last one leaves no registration behind.
+const CASES: &[Case] = cases![
+    resources::api_server_accepts_crds_and_samples,
+    resources::api_server_refuses_what_schemas_can_tell,
+    signatures::cosign_itself_agrees_on_the_images,
+    signatures::admits_signed_images,
+    signatures::denies_unsigned_image,
+    signatures::denies_wrongly_signed_images,
+    actions::warns_and_admits_under_warn,
+    actions::admits_silently_and_counts_under_dryrun,
+    actions::denies_by_namespace_label_alone,
+    coverage::judges_ephemeral_containers,
+    coverage::judges_image_volumes,
+    coverage::warns_at_deployment_and_denies_its_pods,
+    outages::judges_only_new_images_with_registry_down,
+    outages::cluster_goes_on_without_webhook,
+];
+
+#[test]
+fn cluster() {
+    let wanted = std::env::var("ASSAY_E2E_CASE").unwrap_or_default();
+    let directory = RunFolder::create().unwrap();
+    let mut fixture = Fixture::start(directory.path())
+        .unwrap_or_else(|error| panic!("{error:#}\nlogs: {}", directory.path().display()));
+    let mut failures = Vec::new();
+    for (name, case) in CASES.iter().filter(|(name, _)| name.contains(&wanted)) {
+        let result = case(&mut fixture);
+        println!("{name}: {}", if result.is_ok() { "ok" } else { "FAILED" });
+        failures.extend(result.err().map(|error| format!("{name}: {error:#}")));
+    }
+    let logs = directory.path().display();
+    assert!(failures.is_empty(), "{}\nlogs: {logs}", failures.join("\n\n"));
+}
