@@ -1,0 +1,73 @@
+# `make demo` and `make test` are the two to know; `make help` lists the others.
+# Needed: Rust (https://rustup.rs; rust-toolchain.toml picks the version) and a C compiler; for the
+# cluster tests also Go (https://go.dev/doc/install), which builds their real parts, once.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint fmt clippy doc unit e2e e2e-tools deny crds need need-go
+
+MAKEFLAGS += --no-print-directory
+CARGO ?= cargo
+TOOLS_LOG := target/e2e-tools.log
+
+help: ## this list
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+demo: need ## the real webhook on loopback, with signed and unsigned images
+	$(CARGO) build -p assay
+	@$(CARGO) run --quiet -p assay -- demo
+
+# Go builds the parts of the cluster tests behind, while Rust checks and tests the rest.
+test: need need-go ## everything, cluster tests included
+	@mkdir -p target; \
+	$(MAKE) e2e-tools >$(TOOLS_LOG) 2>&1 </dev/null & tools=$$!; \
+	trap 'kill $$tools 2>/dev/null' EXIT INT TERM; \
+	for part in fmt clippy doc unit; do $(call timed,$$part,$(MAKE) $$part); done; \
+	$(call timed,e2e-tools (what is left),{ wait $$tools || { cat $(TOOLS_LOG); false; }; }); \
+	trap - EXIT; \
+	$(call timed,e2e,$(MAKE) e2e)
+
+# timed NAME,COMMAND: runs COMMAND and says how long it took; a failure ends the recipe.
+timed = start=$$(date +%s); $(2) || { echo "== $(1): FAILED"; exit 1; }; echo "== $(1): $$(($$(date +%s) - start)) s"
+
+check: lint unit ## what to run before a commit
+
+lint: fmt clippy doc ## formatting, clippy, documentation
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+# --examples, of which there are none, makes Cargo choose the features that clippy has compiled.
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --lib --bins --examples
+
+unit: need ## all tests but those in a cluster
+	$(CARGO) test --workspace --exclude assay-e2e
+
+# --workspace here too: for a single package Cargo would choose other features, and compile twice.
+e2e: need e2e-tools ## the built binary in a cluster of real parts
+	$(CARGO) build --workspace --bin assay --test cluster
+	$(CARGO) test --workspace --test cluster -- --nocapture
+
+e2e-tools: ## etcd, kube-apiserver, kubectl, cosign, … into target/e2e-bin
+	e2e/tools/build.sh
+
+deny: ## bans, licences and sources of dependencies (needs cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	$(CARGO) deny check bans licenses sources
+
+crds: need ## writes manifests/crds.yaml anew
+	@mkdir -p target
+	$(CARGO) run --quiet -p assay -- crds >target/crds.yaml
+	mv target/crds.yaml manifests/crds.yaml
+
+need:
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing (cc)" >&2; exit 1; }
+
+need-go:
+	@command -v go >/dev/null || test -x target/e2e-bin/kube-apiserver || { \
+		echo "Go is missing, which builds the parts of the cluster tests: https://go.dev/doc/install" >&2; \
+		echo "(make check runs everything else)" >&2; exit 1; }
