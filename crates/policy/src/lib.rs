@@ -28,7 +28,7 @@ pub use request::{Operation, Request};
 pub use selector::{LabelExpression, LabelSelector, SelectorError};
 pub use snapshot::{
     DefaultAction, EXEMPT_NAMESPACES, EnforcementAction, Invalid, OnError, Policy, PolicyId,
-    Quorum, RequireDigest, Requirement, Rule, RuleBody, Snapshot, Term, Tier,
+    Quorum, RequireDigest, Requirement, Rule, RuleBody, Snapshot, Term, Tier, VisitVerifier,
 };
 pub use verdict::{
     Admission, CacheUse, Decision, Effect, ImageVerdict, NamedReport, PolicyVerdict, Verdict,

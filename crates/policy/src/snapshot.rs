@@ -239,9 +239,12 @@ impl Snapshot {
     }
 }
 
+/// What is done with each verifier, by the name that a policy gives it.
+pub type VisitVerifier<'v> = dyn FnMut(&Arc<str>, &Arc<dyn Verifier>) + 'v;
+
 impl Requirement {
     /// Calls `visit` with each verifier, groups' too.
-    pub fn for_each_verifier(&self, visit: &mut dyn FnMut(&Arc<str>, &Arc<dyn Verifier>)) {
+    pub fn for_each_verifier(&self, visit: &mut VisitVerifier<'_>) {
         for term in &self.of {
             match term {
                 Term::Group(requirement) => requirement.for_each_verifier(visit),

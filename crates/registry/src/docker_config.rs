@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::credential_helper::Helpers;
 
-/// A `config.json`, read again whenever what was read is [`ANSWER_LIFETIME`] old.
+/// A `config.json`, read again whenever what was read is 10 s old.
 pub struct DockerConfig {
     path: PathBuf,
     clock: Arc<dyn Clock>,
