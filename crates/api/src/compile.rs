@@ -148,7 +148,6 @@ impl Compiler<'_> {
                 matching::check_kinds(spec.matching).and_then(|()| rules::compile(spec, verifiers))
             }
         };
-        problems.extend(rules.clone().err());
         let policy = Policy {
             id: spec.id.clone(),
             tier: spec.tier,
@@ -158,6 +157,12 @@ impl Compiler<'_> {
             on_error: spec.on_error.into(),
             require_digest: spec.require_digest.into(),
         };
+        // Rules close for more than verifiers that could not be built: two of one name, too.
+        for invalid in policy.problems() {
+            if !problems.contains(invalid) {
+                problems.push(invalid.clone());
+            }
+        }
         CompiledPolicy { origin, policy, invalid: problems }
     }
 
