@@ -191,3 +191,6 @@ fn digest_of(read: &Result<Vec<u8>, String>) -> Digest {
         Err(error) => Digest::sha256(format!("error: {error}").as_bytes()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ const MANIFESTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// What manifests hold.
 #[derive(Default)]
 pub(super) struct Manifests {
+    /// How many objects there are, of whatever kind.
+    count: usize,
     /// The pods and workloads, in order.
     pub(super) objects: Vec<Object>,
     /// The namespaces and their labels.
@@ -37,8 +39,8 @@ pub(super) fn read(files: &[PathBuf], namespace: &str) -> anyhow::Result<Manifes
             manifests.add(value, namespace).with_context(place)?;
         }
     }
-    if manifests.objects.is_empty() {
-        bail!("there is no pod and no workload in the manifests");
+    if manifests.count == 0 {
+        bail!("there is no object in the manifests");
     }
     Ok(manifests)
 }
@@ -54,15 +56,17 @@ fn read_file(file: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 impl Manifests {
-    /// Adds the object in `value`, or each of a List.
+    /// Adds the object in `value`, or each of a list: a List, a PodList, ….
     fn add(&mut self, mut value: Value, namespace: &str) -> anyhow::Result<()> {
-        let is_list = value.get("kind").is_some_and(|kind| kind == "List");
-        if let Some(Value::Array(items)) =
-            value.get_mut("items").map(Value::take).filter(|_| is_list)
+        let text = |pointer| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let title = format!("{} {}", text("/kind"), text("/metadata/name"));
+        if text("/kind").ends_with("List")
+            && let Some(Value::Array(items)) = value.get_mut("items").map(Value::take)
         {
             return items.into_iter().try_for_each(|item| self.add(item, namespace));
         }
-        let mut object = Object::parse(&value.to_string())?;
+        self.count = self.count.saturating_add(1);
+        let mut object = Object::parse(&value.to_string()).context(title)?;
         if object.is_namespace() {
             self.namespaces.push((object.name, object.labels));
         } else if object.role() != Role::Other {

@@ -1,6 +1,6 @@
 //! The result, for people and for machines.
 
-use std::fmt::Write;
+use std::iter;
 
 use assay_policy::{ImageVerdict, Object, PolicyVerdict, Verdict, VerificationResult, Violation};
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ pub(super) fn render(
     })
 }
 
-/// `Deployment web`; empty for a bare image.
+/// `Deployment web`; empty for an image of the command line.
 pub(super) fn object_name(object: &Object) -> String {
     let name = if object.name.is_empty() { &object.generate_name } else { &object.name };
     if name.is_empty() { String::new() } else { format!("{} {name}", object.kind) }
@@ -40,10 +40,9 @@ fn table(judged: &[Judged]) -> String {
                 (false, true) => format!(" ({object})"),
                 (false, false) => format!(" ({object}, {places})"),
             };
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{:<9} {}{place}", image.effect().as_str(), image.subject);
+            line(&mut text, 0, format!("{:<9} {}{place}", image.effect().as_str(), image.subject));
             if !image.covered {
-                let _ = writeln!(text, "          no policy covers this image");
+                line(&mut text, 10, "no policy covers this image");
             }
             image.policies.iter().for_each(|policy| describe(&mut text, image, policy));
         }
@@ -52,22 +51,29 @@ fn table(judged: &[Judged]) -> String {
 }
 
 fn describe(text: &mut String, image: &ImageVerdict, policy: &PolicyVerdict) {
-    let rule =
-        policy.rule.map(|rule| format!(", rule {}", rule.saturating_add(1))).unwrap_or_default();
-    let _ = writeln!(text, "          [{}]{rule}: {}", policy.policy, policy.effect.as_str());
+    let rule = policy.rule.map(|rule| format!(" rules[{rule}]")).unwrap_or_default();
+    line(text, 10, format!("[{}]{rule}: {}", policy.policy, policy.effect.as_str()));
     for Violation { verifier, code, message } in &policy.violations {
         let verifier = verifier.as_deref().map(|name| format!("{name}: ")).unwrap_or_default();
-        let _ = writeln!(text, "            {verifier}{code}: {message}");
-        let _ = writeln!(text, "            next: {}", code.remediation());
+        line(text, 12, format!("{verifier}{code}: {message}"));
+        line(text, 12, format!("next: {}", code.remediation()));
     }
     for code in &policy.warnings {
-        let _ = writeln!(text, "            warning: {code}: {}", code.remediation());
+        line(text, 12, format!("warning: {code}: {}", code.remediation()));
     }
     let signed = image
         .reports
         .iter()
         .filter(|named| named.policy == policy.policy && named.report.is_success);
     for named in signed {
-        let _ = writeln!(text, "            {}: {}", named.name, named.report.message);
+        line(text, 12, format!("{}: {}", named.name, named.report.message));
     }
+}
+
+/// Adds a line. Names and references are whatever their author wrote: none may break the line, or
+/// tell the terminal anything.
+fn line(text: &mut String, indent: usize, words: impl AsRef<str>) {
+    text.extend(iter::repeat_n(' ', indent));
+    text.extend(words.as_ref().chars().map(|char| if char.is_control() { ' ' } else { char }));
+    text.push('\n');
 }
