@@ -8,6 +8,8 @@
 MAKEFLAGS += --no-print-directory
 CARGO ?= cargo
 TOOLS_LOG := target/e2e-tools.log
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -45,6 +47,23 @@ doc:
 
 unit: need ## all tests but those in a cluster
 	$(CARGO) test --workspace --exclude assay-e2e
+
+# Seeds, finds and builds are below target/fuzz; an input that breaks a target is in its artifacts.
+fuzz: need ## each fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly toolchain)
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install --locked cargo-fuzz" >&2; exit 1; }
+	@RUSTUP_AUTO_INSTALL=0 $(CARGO) +nightly --version >/dev/null 2>&1 || { \
+		echo "a nightly toolchain is missing: rustup toolchain install nightly --profile minimal" >&2; exit 1; }
+	@command -v c++ >/dev/null || { echo "a C++ compiler is missing (c++), for libFuzzer" >&2; exit 1; }
+	$(CARGO) run --quiet -p assay-fuzzing -- target/fuzz/seeds
+	cp Cargo.lock fuzz/Cargo.lock
+	@for target in $(FUZZ_TARGETS); do \
+		echo "== $$target"; mkdir -p target/fuzz/found/$$target target/fuzz/artifacts; \
+		$(CARGO) +nightly fuzz run --target-dir target/fuzz/build $$target \
+			target/fuzz/found/$$target target/fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 -print_final_stats=1 \
+			-dict=target/fuzz/seeds/dictionary -artifact_prefix=target/fuzz/artifacts/$$target- \
+			|| exit 1; \
+	done
 
 # --workspace here too: for a single package Cargo would choose other features, and compile twice.
 e2e: need e2e-tools ## the built binary in a cluster of real parts

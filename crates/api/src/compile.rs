@@ -69,7 +69,8 @@ pub fn compile(
     last_good: Option<&Snapshot>,
 ) -> Compiled {
     let stores = TrustStores::new(documents, &options.stand_ins, sources);
-    let compiler = Compiler { stores: &stores, factory, last_good };
+    let registries = &options.registries;
+    let compiler = Compiler { stores: &stores, registries, factory, last_good };
     let mut compiled: Vec<CompiledPolicy<'_>> =
         documents.iter().filter_map(|document| compiler.document(document)).collect();
     compiled.sort_by(|one, other| one.policy.id.cmp(&other.policy.id));
@@ -91,6 +92,7 @@ pub fn compile(
 
 struct Compiler<'a> {
     stores: &'a TrustStores<'a>,
+    registries: &'a BTreeSet<String>,
     factory: &'a dyn VerifierFactory,
     last_good: Option<&'a Snapshot>,
 }
@@ -143,7 +145,8 @@ impl Compiler<'_> {
         let rules = match rules::check_limits(spec) {
             Err(invalid) => Err(invalid),
             Ok(()) => {
-                let verifiers = verifiers::compile(spec, self.stores, self.factory);
+                let verifiers =
+                    verifiers::compile(spec, self.stores, self.registries, self.factory);
                 problems.extend(verifiers.iter().filter_map(|verifier| verifier.clone().err()));
                 matching::check_kinds(spec.matching).and_then(|()| rules::compile(spec, verifiers))
             }
@@ -170,9 +173,12 @@ impl Compiler<'_> {
     /// that of its place, `release.yaml#2`; without a namespace it is every namespace's.
     fn unreadable<'a>(&self, origin: &'a Origin, error: &DocumentError) -> CompiledPolicy<'a> {
         let namespaced = error.kind == DocumentKind::Policy;
-        let place = || {
-            let file_name = origin.file.file_name().unwrap_or_default().to_string_lossy();
-            format!("{file_name}#{}", origin.index.saturating_add(1))
+        let place = || match origin {
+            Origin::Cluster { name, .. } => name.clone(),
+            Origin::File { file, index } => {
+                let file_name = file.file_name().unwrap_or_default().to_string_lossy();
+                format!("{file_name}#{}", index.saturating_add(1))
+            }
         };
         let id = PolicyId {
             namespace: error.namespace.clone().filter(|_| namespaced),
@@ -191,8 +197,11 @@ impl Compiler<'_> {
     }
 
     fn last_good_match(&self, id: &PolicyId) -> Option<Match> {
-        let policies = self.last_good?.policies.iter();
-        policies.filter(|policy| policy.id == *id).find_map(|policy| policy.matcher.clone().ok())
+        let policies = &self.last_good?.policies;
+        // They are in order, and there may be ten thousand.
+        let own = policies.get(policies.partition_point(|policy| policy.id < *id)..)?;
+        let same = own.iter().take_while(|policy| policy.id == *id);
+        same.filter_map(|policy| policy.matcher.clone().ok()).next()
     }
 }
 

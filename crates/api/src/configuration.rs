@@ -1,13 +1,17 @@
 //! The configuration file: how one process of Assay runs. Policies are in documents of their own.
 
 mod duration;
+mod path_token;
 mod wire;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use assay_policy::DefaultAction;
+
+pub use path_token::PathToken;
 
 /// The configuration, with every default filled in and every path made relative to the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,12 @@ pub struct WebhookConfiguration {
     pub listen: SocketAddr,
     /// The certificate chain and its private key, in PEM; both or neither.
     pub tls_files: Option<(PathBuf, PathBuf)>,
+    /// The roots of the certificates that callers must show, in PEM.
+    pub client_ca_file: Option<PathBuf>,
+    /// What callers must know.
+    pub path_token: Option<PathToken>,
+    /// How long it serves on once it is told to stop, so that clients can find another.
+    pub drain_delay: Duration,
 }
 
 /// How long what was found out is remembered; zero switches a cache off.
@@ -59,12 +69,21 @@ pub struct CacheConfiguration {
 }
 
 /// A registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistryConfiguration {
     /// Its host as references have it, normalised, with the port.
     pub host: String,
     /// Whether it is reached by plain HTTP.
     pub plain_http: bool,
+    /// The only roots that its certificate may lead to, in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that it is shown, with its chain, and the private key, in PEM.
+    pub client_files: Option<(PathBuf, PathBuf)>,
+    /// `host[/path]`, asked in this order before the registry itself; whether each is one is not
+    /// checked here.
+    pub mirrors: Vec<String>,
+    /// Requests to it at once; `None` means what is good for most.
+    pub max_concurrent: Option<NonZeroU16>,
     /// Hosts beside its own that may see its passwords, to give tokens for them.
     pub token_realms: Vec<String>,
 }
@@ -153,13 +172,25 @@ impl Default for Configuration {
             policies: Vec::new(),
             kubernetes: None,
             default_action: DefaultAction::default(),
-            webhook: WebhookConfiguration { listen: any_address(10250), tls_files: None },
+            webhook: WebhookConfiguration::default(),
             metrics_listen: any_address(8080),
             health_listen: any_address(8081),
             cache: CacheConfiguration::default(),
             registries: Vec::new(),
             docker_config_file: None,
             log: LogConfiguration::default(),
+        }
+    }
+}
+
+impl Default for WebhookConfiguration {
+    fn default() -> Self {
+        Self {
+            listen: any_address(10250),
+            tls_files: None,
+            client_ca_file: None,
+            path_token: None,
+            drain_delay: Duration::from_secs(10),
         }
     }
 }

@@ -18,11 +18,23 @@ use crate::yaml;
 
 /// Where a document stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Origin {
-    /// The file.
-    pub file: PathBuf,
-    /// Which of the file's documents, from 0; empty ones do not count.
-    pub index: usize,
+pub enum Origin {
+    /// An object of the cluster.
+    Cluster {
+        /// Its kind.
+        kind: &'static str,
+        /// Its namespace, where the kind has one.
+        namespace: Option<String>,
+        /// Its name.
+        name: String,
+    },
+    /// A file.
+    File {
+        /// Its path.
+        file: PathBuf,
+        /// Which of the file's documents, from 0; empty ones do not count.
+        index: usize,
+    },
 }
 
 /// One document.
@@ -100,7 +112,8 @@ pub enum DocumentKind {
 /// The documents in the text of `file`, in order. One that cannot be read is there as its error, and
 /// so is a whole file that is too large or not UTF-8.
 pub fn read_documents(file: &Path, bytes: &[u8]) -> Vec<Document> {
-    let document = |index, body| Document { origin: Origin { file: file.to_owned(), index }, body };
+    let origin = |index| Origin::File { file: file.to_owned(), index };
+    let document = |index, body| Document { origin: origin(index), body };
     if bytes.len() > FILE_BYTES_MAX {
         let reason = format!("the file has more than {FILE_BYTES_MAX} bytes");
         return vec![document(0, Err(DocumentError::unreadable(reason)))];
@@ -116,6 +129,11 @@ pub fn read_documents(file: &Path, bytes: &[u8]) -> Vec<Document> {
         Err(reason) => vec![Err(DocumentError::unreadable(reason))],
     });
     bodies.enumerate().map(|(index, body)| document(index, body)).collect()
+}
+
+/// The document that `value` is. One that cannot be read is there as its error.
+pub fn document_from_value(origin: Origin, value: serde_json::Value) -> Document {
+    Document { origin, body: decode::body(value) }
 }
 
 /// The objects in a stream of YAML, of whatever kind, in order: manifests. Empty documents are left
@@ -147,7 +165,17 @@ impl DocumentError {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, document {}", self.file.display(), self.index.saturating_add(1))
+        match self {
+            Self::Cluster { kind, namespace: Some(namespace), name } => {
+                write!(f, "{kind} {namespace}/{name} of the cluster")
+            }
+            Self::Cluster { kind, namespace: None, name } => {
+                write!(f, "{kind} {name} of the cluster")
+            }
+            Self::File { file, index } => {
+                write!(f, "{}, document {}", file.display(), index.saturating_add(1))
+            }
+        }
     }
 }
 

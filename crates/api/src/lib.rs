@@ -17,10 +17,11 @@ mod yaml;
 pub use compile::{CompileOptions, Compiled, Problem, StoreId, compile};
 pub use configuration::{
     CacheConfiguration, Configuration, ConfigurationError, LogConfiguration, LogFormat, LogLevel,
-    RegistryConfiguration, WebhookConfiguration,
+    PathToken, RegistryConfiguration, WebhookConfiguration,
 };
 pub use documents::{
-    Body, Document, DocumentError, DocumentKind, KeyedData, Origin, read_documents, read_objects,
+    Body, Document, DocumentError, DocumentKind, KeyedData, Origin, document_from_value,
+    read_documents, read_objects,
 };
 pub use sources::{GivenSources, Sources};
 

@@ -20,6 +20,10 @@ pub const GLOB_LENGTH_MAX: usize = assay_core::REFERENCE_BYTES_MAX;
 pub const VERIFIERS_MAX: usize = 50;
 /// Keys of a policy, over all its verifiers; each costs a signature check per candidate.
 pub const KEYS_MAX: usize = 50;
+/// Annotations that a verifier asks for.
+pub const ANNOTATIONS_MAX: usize = 20;
+/// Characters of such an annotation's key, and of its value; the key stands in messages.
+pub const ANNOTATION_LENGTH_MAX: usize = 256;
 /// Groups of a policy.
 pub const GROUPS_MAX: usize = 32;
 /// Names in one `all`, `any` or `atLeast`.
@@ -37,5 +41,7 @@ pub const MATCH_ITEMS_MAX: usize = 100;
 pub const MATCH_TEXT_LENGTH_MAX: usize = 317;
 /// Characters of the name of a trust store, Secret or ConfigMap: those of a DNS subdomain.
 pub const OBJECT_NAME_LENGTH_MAX: usize = 253;
+/// Characters of a time, with room for a fraction and an offset.
+pub const TIME_LENGTH_MAX: usize = 40;
 /// Bytes that a trust store holds; 50 RSA keys of 4096 bits have 40 KiB.
 pub const TRUST_STORE_BYTES_MAX: usize = 64 * 1024;

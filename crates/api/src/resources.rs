@@ -12,10 +12,12 @@ use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
 pub use matching::{KindsSpec, LabelExpressionSpec, LabelSelectorSpec, MatchSpec, Scope, Source};
+pub(crate) use policy::TRANSPARENCY_LOG_LATER;
 pub use policy::{
     AtLeastSpec, ClusterImageAdmissionPolicy, ClusterImageAdmissionPolicySpec, CosignSpec,
-    EnforcementAction, GroupSpec, ImageAdmissionPolicy, ImageAdmissionPolicySpec, KeySpec, OnError,
-    RequireDigest, RequirementSpec, RuleSpec, Tier, VerifierSpec,
+    EnforcementAction, GroupSpec, HashAlgorithm, ImageAdmissionPolicy, ImageAdmissionPolicySpec,
+    KeySpec, OnError, Platforms, RequireDigest, RequirementSpec, RuleSpec, Tier, TransparencyLog,
+    VerifierSpec,
 };
 pub use trust_store::{
     ClusterTrustStore, ClusterTrustStoreSpec, KeyReference, PublicKeysSpec, TrustStore,

@@ -47,6 +47,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let (stop, stopped) = oneshot::channel::<()>();
     let webhook = tokio::spawn(serving.run(async {
         let _ = stopped.await;
+        Duration::ZERO
     }));
     print(&format!("The webhook serves https://{address}/validate\n"))?;
     let mut client = ReviewClient::connect(address, &authority.certificate_pem()).await?;
@@ -166,12 +167,16 @@ fn configuration(
     let registry = RegistryConfiguration {
         host: registry.to_owned(),
         plain_http: true,
-        token_realms: Vec::new(),
+        ..RegistryConfiguration::default()
     };
     Ok(Configuration {
         policies: vec![folder.join("policy.yaml")],
         kubernetes: Some(false),
-        webhook: WebhookConfiguration { listen, tls_files: Some((certificate, key)) },
+        webhook: WebhookConfiguration {
+            listen,
+            tls_files: Some((certificate, key)),
+            ..WebhookConfiguration::default()
+        },
         metrics_listen: listen,
         health_listen: listen,
         registries: vec![registry],

@@ -8,6 +8,7 @@ mod files;
 mod logging;
 mod metrics;
 mod serve;
+mod tls;
 mod verify;
 mod wiring;
 

@@ -1,12 +1,15 @@
 //! The metrics page. Label sets are closed: no image, digest, pod, user or error text ever becomes
 //! a label, and what tenants and registries choose is capped.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use assay_core::State;
 use assay_core::ports::{AdmissionRecord, Recorder, ViolationRecord};
+use assay_core::{ImageReference, State};
+use assay_engine::{CacheStats, Stats};
+use assay_policy::{ImageGlob, Snapshot};
+use jiff::Timestamp;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -20,6 +23,31 @@ const SECONDS: [f64; 18] = [
     20.0, 25.0, 30.0,
 ];
 
+/// The resources whose objects have images, as the metrics name them; any other is [`OTHER`].
+const RESOURCES: [&str; 9] = [
+    "cronjobs",
+    "daemonsets",
+    "deployments",
+    "jobs",
+    "pods",
+    "podtemplates",
+    "replicasets",
+    "replicationcontrollers",
+    "statefulsets",
+];
+
+/// The operations of admission requests.
+const OPERATIONS: [&str; 4] = ["CONNECT", "CREATE", "DELETE", "UPDATE"];
+
+/// The HTTP status codes that registries have reason to send; 0 is no answer.
+const CODES: [&str; 27] = [
+    "0", "200", "202", "206", "301", "302", "303", "304", "307", "308", "400", "401", "403", "404",
+    "405", "406", "408", "410", "413", "416", "429", "451", "500", "501", "502", "503", "504",
+];
+
+/// What stands for every value that is not told apart.
+const OTHER: &str = "other";
+
 /// Everything that is counted.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -28,32 +56,105 @@ pub(crate) struct Metrics {
     denials: IntCounterVec,
     verifications: IntCounterVec,
     verification_seconds: HistogramVec,
+    in_flight: IntGaugeVec,
     registry_requests: IntCounterVec,
     registry_seconds: HistogramVec,
     cache_requests: IntCounterVec,
+    cache_entries: IntGaugeVec,
+    cache_bytes: IntGaugeVec,
     coalesced: IntCounterVec,
     policies: IntGaugeVec,
+    certificate_expiry: IntGaugeVec,
     namespaces: OpenLabel,
     registries: OpenLabel,
+    tenant_policies: OpenLabel,
 }
 
-/// The values of a label that are not ours to choose: the first so many, as they come.
+/// The values of a label that are not ours to choose: those that the administrator named, and of
+/// others the first so many, as they come.
 #[derive(Default)]
-struct OpenLabel {
-    known: Mutex<HashSet<String>>,
+struct OpenLabel(Mutex<Values>);
+
+#[derive(Default)]
+struct Values {
+    known: HashSet<String>,
+    strangers: HashSet<String>,
 }
 
 impl OpenLabel {
+    /// Tells these values apart whatever else comes, and no longer those that it was told before.
+    fn know(&self, values: HashSet<String>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.strangers.retain(|value| !values.contains(value));
+        all.known = values;
+    }
+
     fn value<'a>(&self, value: &'a str) -> &'a str {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.contains(value) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.known.contains(value) || all.strangers.contains(value) {
             return value;
         }
-        if known.len() >= OPEN_LABEL_VALUES_MAX {
-            return "other";
+        if all.strangers.len() >= OPEN_LABEL_VALUES_MAX {
+            return OTHER;
         }
-        known.insert(value.to_owned());
+        all.strangers.insert(value.to_owned());
         value
+    }
+}
+
+/// `value` where it is one of these.
+fn closed<'a>(values: &[&'a str], value: &str) -> &'a str {
+    values.iter().find(|known| **known == value).copied().unwrap_or(OTHER)
+}
+
+/// The host that `glob` names; nothing where it is a pattern.
+fn host(glob: &ImageGlob) -> Option<String> {
+    let text = glob.to_string();
+    let host = text.split('/').next().filter(|host| !host.contains('*'))?;
+    let reference: ImageReference = format!("{host}/any").parse().ok()?;
+    Some(reference.repository().host().to_owned())
+}
+
+fn number(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
+/// Makes metrics and puts them on the page.
+struct Page(Registry);
+
+impl Page {
+    fn counter(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
+        let counter = IntCounterVec::new(Opts::new(name, help).namespace("assay"), labels)?;
+        self.0.register(Box::new(counter.clone()))?;
+        Ok(counter)
+    }
+
+    fn gauge(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, prometheus::Error> {
+        let gauge = IntGaugeVec::new(Opts::new(name, help).namespace("assay"), labels)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+
+    fn seconds(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<HistogramVec, prometheus::Error> {
+        let options = HistogramOpts::new(name, help).namespace("assay").buckets(SECONDS.to_vec());
+        let histogram = HistogramVec::new(options, labels)?;
+        self.0.register(Box::new(histogram.clone()))?;
+        Ok(histogram)
     }
 }
 
@@ -63,116 +164,148 @@ impl Metrics {
     /// # Errors
     /// Where two metrics share a name: a defect.
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            let counter = IntCounterVec::new(Opts::new(name, help).namespace("assay"), labels)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let histogram = |name: &str, help: &str, labels: &[&str]| {
-            let options =
-                HistogramOpts::new(name, help).namespace("assay").buckets(SECONDS.to_vec());
-            let histogram = HistogramVec::new(options, labels)?;
-            registry.register(Box::new(histogram.clone()))?;
-            Ok::<_, prometheus::Error>(histogram)
-        };
-        let gauge = |name: &str, help: &str, labels: &[&str]| {
-            let gauge = IntGaugeVec::new(Opts::new(name, help).namespace("assay"), labels)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        build_info(&gauge("build_info", "The build, as labels.", &["version", "revision"])?);
+        let page = Page(Registry::new());
+        let build = page.gauge("build_info", "The build, as labels.", &["version", "revision"])?;
+        let revision = option_env!("ASSAY_REVISION").unwrap_or("unknown");
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1);
         Ok(Self {
-            admissions: counter(
+            admissions: page.counter(
                 "admission_requests_total",
                 "Admission requests.",
                 &["resource", "operation", "decision", "dry_run"],
             )?,
-            admission_seconds: histogram(
+            admission_seconds: page.seconds(
                 "admission_duration_seconds",
                 "From the last byte of the request to the answer.",
                 &["resource", "decision", "cache"],
             )?,
-            denials: counter(
+            denials: page.counter(
                 "admission_denials_total",
                 "Violations by policy; dryrun and warn count too.",
                 &["namespace", "policy", "enforcement_action", "reason", "registry"],
             )?,
-            verifications: counter(
+            verifications: page.counter(
                 "image_verifications_total",
                 "Verifications that were not answered from a cache.",
                 &["verifier", "result", "reason"],
             )?,
-            verification_seconds: histogram(
+            verification_seconds: page.seconds(
                 "verification_duration_seconds",
                 "Verifications that were not answered from a cache.",
                 &["verifier", "result"],
             )?,
-            registry_requests: counter(
+            in_flight: page.gauge("inflight_verifications", "Verifications under way.", &[])?,
+            registry_requests: page.counter(
                 "registry_requests_total",
                 "Requests to registries; code 0 is no answer.",
                 &["registry", "operation", "code"],
             )?,
-            registry_seconds: histogram(
+            registry_seconds: page.seconds(
                 "registry_request_duration_seconds",
                 "Requests to registries, up to the answer's head.",
                 &["registry", "operation"],
             )?,
-            cache_requests: counter(
+            cache_requests: page.counter(
                 "cache_requests_total",
                 "Cache lookups.",
                 &["cache", "result"],
             )?,
-            coalesced: counter(
+            cache_entries: page.gauge("cache_entries", "Entries of caches.", &["cache"])?,
+            cache_bytes: page.gauge("cache_bytes", "About the bytes of caches.", &["cache"])?,
+            coalesced: page.counter(
                 "singleflight_coalesced_total",
                 "Callers that waited for another's computation.",
                 &["cache"],
             )?,
-            policies: gauge("policies", "Policies in force.", &["kind", "status"])?,
+            policies: page.gauge("policies", "Policies in force.", &["kind", "status"])?,
+            certificate_expiry: page.gauge(
+                "tls_certificate_expiry_timestamp_seconds",
+                "When the webhook's certificate expires.",
+                &[],
+            )?,
             namespaces: OpenLabel::default(),
             registries: OpenLabel::default(),
-            registry,
+            tenant_policies: OpenLabel::default(),
+            registry: page.0,
         })
+    }
+
+    /// Tells the registries apart that the administrator named: in the configuration, or by a
+    /// cluster policy.
+    pub(crate) fn know_registries(&self, snapshot: &Snapshot) {
+        let policies = snapshot.policies.iter().filter(|policy| policy.is_cluster());
+        let rules = policies.flat_map(|policy| policy.rules.iter().flatten());
+        let named = rules.flat_map(|rule| &rule.images).filter_map(host);
+        self.registries.know(snapshot.registries.iter().cloned().chain(named).collect());
+    }
+
+    /// Says when the webhook's certificate expires, where that can be told.
+    pub(crate) fn certificate_expiry(&self, expiry: Option<Timestamp>) {
+        let labels: [&str; 0] = [];
+        match expiry {
+            Some(expiry) => {
+                self.certificate_expiry.with_label_values(&labels).set(expiry.as_second());
+            }
+            // A gauge that is not there is seen; one that stays where it was is not.
+            None => self.certificate_expiry.reset(),
+        }
     }
 
     /// Says how many policies of `kind` compiled and how many did not.
     pub(crate) fn policies(&self, kind: &str, ready: usize, invalid: usize) {
         for (status, count) in [("ready", ready), ("invalid", invalid)] {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            self.policies.with_label_values(&[kind, status]).set(count);
+            self.policies.with_label_values(&[kind, status]).set(number(count));
         }
     }
 
-    /// The page, in Prometheus' text format.
+    /// The page, in Prometheus' text format, with what the engine holds right now.
     ///
     /// # Errors
     /// Where a metric cannot be encoded: a defect.
-    pub(crate) fn page(&self) -> Result<String, prometheus::Error> {
+    pub(crate) fn page(&self, stats: &Stats) -> Result<String, prometheus::Error> {
+        self.show(stats);
         let mut page = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
         Ok(String::from_utf8_lossy(&page).into_owned())
     }
-}
 
-/// Says which build this is.
-fn build_info(gauge: &IntGaugeVec) {
-    let revision = option_env!("ASSAY_REVISION").unwrap_or("unknown");
-    gauge.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1);
+    fn show(&self, stats: &Stats) {
+        let no_labels: [&str; 0] = [];
+        self.in_flight.with_label_values(&no_labels).set(number(stats.verifications_in_flight));
+        let mut caches: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for CacheStats { name, entries, bytes } in &stats.caches {
+            let (all_entries, all_bytes) = caches.entry(name).or_default();
+            *all_entries = all_entries.saturating_add(*entries);
+            *all_bytes = all_bytes.saturating_add(*bytes);
+        }
+        for (name, (entries, bytes)) in caches {
+            self.cache_entries.with_label_values(&[name]).set(number(entries));
+            self.cache_bytes.with_label_values(&[name]).set(number(bytes));
+        }
+    }
 }
 
 impl Recorder for Metrics {
     fn admission(&self, record: &AdmissionRecord<'_>) {
         let dry_run = if record.dry_run { "true" } else { "false" };
-        let labels = [record.resource, record.operation, record.decision, dry_run];
+        let resource = closed(&RESOURCES, record.resource);
+        let operation = closed(&OPERATIONS, record.operation);
+        let labels = [resource, operation, record.decision, dry_run];
         self.admissions.with_label_values(&labels).inc();
-        let labels = [record.resource, record.decision, record.cache];
+        let labels = [resource, record.decision, record.cache];
         self.admission_seconds.with_label_values(&labels).observe(record.duration.as_secs_f64());
     }
 
     fn violation(&self, record: &ViolationRecord<'_>) {
+        // What a cluster policy is called is the administrator's choice, what one of a namespace
+        // (`namespace/name`) is called is not.
+        let policy = match record.policy.contains('/') {
+            true => self.tenant_policies.value(record.policy),
+            false => record.policy,
+        };
         let labels = [
             self.namespaces.value(record.namespace),
-            record.policy,
+            policy,
             record.enforcement_action,
             record.reason.as_str(),
             self.registries.value(record.registry),
@@ -195,8 +328,8 @@ impl Recorder for Metrics {
         duration: Duration,
     ) {
         let registry = self.registries.value(registry);
-        let code = code.to_string();
-        self.registry_requests.with_label_values(&[registry, operation, code.as_str()]).inc();
+        let code = closed(&CODES, &code.to_string());
+        self.registry_requests.with_label_values(&[registry, operation, code]).inc();
         let histogram = self.registry_seconds.with_label_values(&[registry, operation]);
         histogram.observe(duration.as_secs_f64());
     }
@@ -212,32 +345,4 @@ impl Recorder for Metrics {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn caps_what_others_choose() {
-        let label = OpenLabel::default();
-        for index in 0..OPEN_LABEL_VALUES_MAX {
-            let value = format!("host-{index}");
-            assert_eq!(label.value(&value), value);
-        }
-        assert_eq!(label.value("one-more"), "other");
-        assert_eq!(label.value("host-0"), "host-0");
-    }
-
-    #[test]
-    fn shows_each_metric_that_was_touched() {
-        let metrics = Metrics::new().unwrap();
-        metrics.cache_request("tag", true);
-        metrics.policies("ClusterImageAdmissionPolicy", 2, 1);
-        let page = metrics.page().unwrap();
-        for line in [
-            r#"assay_cache_requests_total{cache="tag",result="hit"} 1"#,
-            r#"assay_policies{kind="ClusterImageAdmissionPolicy",status="invalid"} 1"#,
-            r#"assay_build_info{"#,
-        ] {
-            assert!(page.contains(line), "{line} is not in\n{page}");
-        }
-    }
-}
+mod tests;

@@ -2,27 +2,29 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use assay_api::{Configuration, Problem};
+use arc_swap::ArcSwap;
+use assay_api::{Configuration, PathToken, Problem, WebhookConfiguration};
 use assay_control::{LiveNamespaces, NoNamespaces};
 use assay_core::ports::{Clock, NamespaceSource};
 use assay_engine::{Executor, SharedSnapshot};
 use assay_policy::Snapshot;
 use assay_registry::Loopback;
 use assay_verifiers::Factory;
-use assay_webhook::{Handler, Page, Pem, PlainServer, Server, tls_config};
+use assay_webhook::{Callers, Handler, Page, PlainServer, Server, SharedTls};
 use hyper::{Response, StatusCode, header};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::cli::ServeArguments;
 use crate::clock::SystemClock;
 use crate::files::PolicyFiles;
 use crate::metrics::Metrics;
+use crate::tls::{self, TlsFiles};
 use crate::wiring;
 
 /// How often files of policies are looked at: soon enough for whoever edits one and waits, and far
@@ -38,9 +40,12 @@ pub(crate) struct Serving {
     metrics_server: PlainServer,
     health_server: PlainServer,
     handler: Arc<Handler<Arc<Executor>>>,
+    executor: Arc<Executor>,
     metrics: Arc<Metrics>,
     files: PolicyFiles,
     snapshots: SharedSnapshot,
+    tls_files: TlsFiles,
+    tls: SharedTls,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -50,19 +55,20 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     crate::logging::start(&configuration.log)?;
     let serving = Serving::start(&configuration).await?;
     tracing::info!(webhook = %serving.address(), "serving");
-    serving.run(stopped()?).await;
+    serving.run(stopped(configuration.webhook.drain_delay)?).await;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Ends at the first SIGTERM or SIGINT.
-fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+/// Ends at the first SIGTERM or SIGINT, with how long to serve on: `drain_delay`, or not at all for
+/// whoever sits at the terminal.
+fn stopped(drain_delay: Duration) -> anyhow::Result<impl Future<Output = Duration>> {
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => drain_delay,
+            _ = interrupt.recv() => Duration::ZERO,
         }
     })
 }
@@ -71,7 +77,9 @@ impl Serving {
     /// Everything that `configuration` asks for, bound and with its policies compiled.
     pub(crate) async fn start(configuration: &Configuration) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let (tls_files, loaded) = TlsFiles::read(&configuration.webhook)?;
         let metrics = Arc::new(Metrics::new()?);
+        metrics.certificate_expiry(loaded.expiry);
         let mut options = wiring::compile_options(configuration);
         options.exempt_namespaces.extend(own_namespace());
         let files = PolicyFiles::read(configuration.policies.clone(), options)
@@ -85,16 +93,28 @@ impl Serving {
             (clock.clone(), metrics.clone()),
             compiled.snapshot,
         )?;
-        let tls = tls(configuration)?;
+        let tls: SharedTls = Arc::new(ArcSwap::new(loaded.config));
         let bind = |what, listen| move |error| anyhow::anyhow!("{what}.listen: {listen}: {error}");
         let listen = configuration.webhook.listen;
-        let server = Server::bind(listen, tls).await.map_err(bind("webhook", listen))?;
+        let server = Server::bind(listen, tls.clone(), callers(&configuration.webhook));
+        let server = server.await.map_err(bind("webhook", listen))?;
         let listen = configuration.metrics_listen;
         let metrics_server = PlainServer::bind(listen).await.map_err(bind("metrics", listen))?;
         let listen = configuration.health_listen;
         let health_server = PlainServer::bind(listen).await.map_err(bind("health", listen))?;
-        let handler = Handler::new(executor, clock, metrics.clone());
-        Ok(Self { server, metrics_server, health_server, handler, metrics, files, snapshots })
+        let handler = Handler::new(executor.clone(), clock, metrics.clone());
+        Ok(Self {
+            server,
+            metrics_server,
+            health_server,
+            handler,
+            executor,
+            metrics,
+            files,
+            snapshots,
+            tls_files,
+            tls,
+        })
     }
 
     /// Where the webhook listens.
@@ -102,27 +122,28 @@ impl Serving {
         self.server.local_addr()
     }
 
-    /// Serves until `shutdown`: readiness goes off at once, requests in flight are finished, and
-    /// only then do metrics and health go.
-    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { server, metrics_server, health_server, handler, metrics, files, snapshots } =
-            self;
+    /// Serves until `shutdown`: readiness goes off at once, the webhook serves on for as long as
+    /// that says, requests in flight are finished, and only then do metrics and health go.
+    pub(crate) async fn run(self, shutdown: impl Future<Output = Duration>) {
         let (ready, is_ready) = watch::channel(true);
         let (done, is_done) = watch::channel(false);
-        let poll = tokio::spawn(poll(files, snapshots, metrics.clone()));
-        let metrics =
-            metrics_server.run(vec![("/metrics", metrics_page(metrics))], ended(is_done.clone()));
-        let health = health_server.run(health_pages(is_ready), ended(is_done));
+        let mut polls = JoinSet::new();
+        polls.spawn(poll(self.files, self.snapshots, self.metrics.clone()));
+        polls.spawn(tls::poll(self.tls_files, self.tls, self.metrics.clone()));
+        let page = metrics_page(self.metrics, self.executor);
+        let metrics = self.metrics_server.run(vec![("/metrics", page)], ended(is_done.clone()));
+        let health = self.health_server.run(health_pages(is_ready), ended(is_done));
         let webhook = async {
             let shutdown = async {
-                shutdown.await;
+                let delay = shutdown.await;
                 ready.send_replace(false);
+                tracing::info!(delay_s = delay.as_secs_f64(), "stopping");
+                delay
             };
-            server.run(handler, shutdown).await;
+            self.server.run(self.handler, shutdown).await;
             done.send_replace(true);
         };
         tokio::join!(webhook, metrics, health);
-        poll.abort();
     }
 }
 
@@ -131,8 +152,8 @@ async fn ended(mut is_done: watch::Receiver<bool>) {
     let _ = is_done.wait_for(|done| *done).await;
 }
 
-fn metrics_page(metrics: Arc<Metrics>) -> Page {
-    Box::new(move || match metrics.page() {
+fn metrics_page(metrics: Arc<Metrics>, executor: Arc<Executor>) -> Page {
+    Box::new(move || match metrics.page(&executor.stats()) {
         Ok(page) => {
             let mut response = Response::new(page);
             let media_type = header::HeaderValue::from_static("text/plain; version=0.0.4");
@@ -200,6 +221,7 @@ fn report(metrics: &Metrics, snapshot: &Snapshot, problems: &[Problem]) {
             policies.partition(|policy| policy.problems().is_empty());
         metrics.policies(kind, ready.len(), invalid.len());
     }
+    metrics.know_registries(snapshot);
     tracing::info!(
         policies = snapshot.policies.len(),
         problems = problems.len(),
@@ -207,17 +229,10 @@ fn report(metrics: &Metrics, snapshot: &Snapshot, problems: &[Problem]) {
     );
 }
 
-fn tls(configuration: &Configuration) -> anyhow::Result<Arc<rustls::ServerConfig>> {
-    let Some((certificate, key)) = &configuration.webhook.tls_files else {
-        anyhow::bail!(
-            "webhook.certFile and webhook.keyFile are missing: give a certificate and its key, in PEM"
-        );
-    };
-    let read = |path: &Path| std::fs::read(path).with_context(|| path.display().to_string());
-    let (certificate_file, key_file) = (certificate.to_string_lossy(), key.to_string_lossy());
-    let (certificate, key) = (read(certificate)?, read(key)?);
-    let certificate = Pem { file: &certificate_file, bytes: &certificate };
-    Ok(tls_config(certificate, Pem { file: &key_file, bytes: &key })?)
+/// Who may post reviews.
+fn callers(webhook: &WebhookConfiguration) -> Callers {
+    let token = webhook.path_token.as_ref().map(PathToken::as_str);
+    Callers::new(token, webhook.client_ca_file.is_some())
 }
 
 /// Assay's own namespace, in which nothing is judged.

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use assay_api::limits::FILE_BYTES_MAX;
-use assay_api::{CompileOptions, Configuration};
+use assay_api::{CompileOptions, Configuration, RegistryConfiguration};
 use assay_core::ports::{Clock, NamespaceSource, Recorder};
 use assay_engine::{CacheConfig, Executor, Ports, SharedSnapshot};
 use assay_policy::Snapshot;
-use assay_registry::{DockerConfig, HostConfig, Loopback, Registry, RegistryConfig};
+use assay_registry::{
+    ClientCertificate, DockerConfig, HostConfig, Loopback, Pem, ProxyConfig, Registry,
+    RegistryConfig,
+};
 
 /// The configuration in `path`.
 pub(crate) fn read_configuration(path: &Path) -> anyhow::Result<Configuration> {
@@ -40,12 +43,8 @@ pub(crate) fn executor(
     (clock, recorder): (Arc<dyn Clock>, Arc<dyn Recorder>),
     snapshot: Snapshot,
 ) -> anyhow::Result<(Arc<Executor>, SharedSnapshot)> {
-    let hosts = configuration.registries.iter().map(|registry| HostConfig {
-        host: registry.host.clone(),
-        plain_http: Some(registry.plain_http),
-        token_realms: registry.token_realms.clone(),
-    });
-    let config = RegistryConfig { hosts: hosts.collect(), loopback };
+    let hosts = configuration.registries.iter().enumerate().map(host).collect::<Result<_, _>>()?;
+    let config = RegistryConfig { hosts, loopback, proxies: proxies() };
     let registry = Arc::new(Registry::new(&config, recorder.clone(), clock.clone())?);
     let docker_config = configuration.docker_config_file.clone().unwrap_or_else(docker_config);
     let ports = Ports {
@@ -66,6 +65,48 @@ pub(crate) fn executor(
     };
     let snapshots: SharedSnapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     Ok((Executor::new(snapshots.clone(), ports, cache), snapshots))
+}
+
+/// What the configuration says about the registry at `index`, its files read.
+fn host((index, registry): (usize, &RegistryConfiguration)) -> anyhow::Result<HostConfig> {
+    let read = |field: &str, path: &Path| {
+        read_pem(path).with_context(|| format!("registries[{index}].{field}: {}", path.display()))
+    };
+    let ca = registry.ca_file.as_deref().map(|path| read("caFile", path)).transpose()?;
+    let client_certificate = registry.client_files.as_ref().map(|(chain, key)| {
+        anyhow::Ok(ClientCertificate {
+            chain: read("clientCertFile", chain)?,
+            key: read("clientKeyFile", key)?,
+        })
+    });
+    Ok(HostConfig {
+        host: registry.host.clone(),
+        plain_http: Some(registry.plain_http),
+        ca,
+        client_certificate: client_certificate.transpose()?,
+        mirrors: registry.mirrors.clone(),
+        token_realms: registry.token_realms.clone(),
+        max_concurrent: registry.max_concurrent,
+    })
+}
+
+fn read_pem(path: &Path) -> anyhow::Result<Pem> {
+    let bytes = crate::files::read_capped(path, FILE_BYTES_MAX)?;
+    anyhow::ensure!(bytes.len() <= FILE_BYTES_MAX, "more than {FILE_BYTES_MAX} bytes");
+    Ok(Pem { file: path.display().to_string(), bytes })
+}
+
+/// The proxies that the environment names, in capitals or small letters.
+fn proxies() -> ProxyConfig {
+    let variable = |name: &str| {
+        let names = [name.to_owned(), name.to_lowercase()];
+        names.into_iter().find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()))
+    };
+    ProxyConfig {
+        https: variable("HTTPS_PROXY"),
+        http: variable("HTTP_PROXY"),
+        no_proxy: variable("NO_PROXY"),
+    }
 }
 
 /// Where Docker keeps its configuration: a missing file means no credentials. It is never in the

@@ -1,8 +1,11 @@
 //! What a verifier is built from: its configuration, and the trust material that it names.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::Digest;
+use jiff::Timestamp;
+
+use crate::{Digest, Repository};
 
 /// A verifier's configuration, typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,10 +16,56 @@ pub enum VerifierConfig {
 }
 
 /// The configuration of a `cosign` verifier.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CosignConfig {
     /// The keys, any of which may have signed. Never empty in a verifier that was built.
-    pub keys: Vec<KeySource>,
+    pub keys: Vec<KeyConfig>,
+    /// What the signed payload must say, by key.
+    pub annotations: BTreeMap<String, String>,
+    /// Where signatures are; without it, beside the image.
+    pub signature_repository: Option<SignatureRepository>,
+    /// What of an index must be signed.
+    pub platforms: Platforms,
+}
+
+/// The keys of one trust store, and how they sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyConfig {
+    /// Where the keys come from.
+    pub source: KeySource,
+    /// The hash that they sign; without it, that which follows from each key.
+    pub hash_algorithm: Option<HashAlgorithm>,
+}
+
+/// The hash that a key signs, where it is not the usual one for its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HashAlgorithm {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+/// A repository that holds the signatures of images elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureRepository {
+    /// The repository.
+    pub repository: Repository,
+    /// Whether it is good for images of its own host alone: where a tenant names a host that the
+    /// configuration does not.
+    pub own_host_only: bool,
+}
+
+/// What of an index must be signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Platforms {
+    /// The index and each of its per-platform manifests.
+    All,
+    /// The index.
+    #[default]
+    Index,
 }
 
 /// Where a verifier's public keys come from.
@@ -26,6 +75,17 @@ pub enum KeySource {
     ClusterTrustStore(String),
     /// A trust store of the policy's own namespace.
     TrustStore(String),
+}
+
+impl HashAlgorithm {
+    /// The name as policies have it: `sha256`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
+            Self::Sha512 => "sha512",
+        }
+    }
 }
 
 impl KeySource {
@@ -53,19 +113,36 @@ pub struct TrustStoreMaterial {
     pub bytes: Vec<u8>,
     /// The digest of the bytes.
     pub hash: Digest,
+    /// When its keys count.
+    pub validity: Validity,
+}
+
+/// When keys count, both ends included; without an end, for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Validity {
+    /// From when on.
+    pub not_before: Option<Timestamp>,
+    /// Until when.
+    pub not_after: Option<Timestamp>,
 }
 
 impl TrustStoreMaterial {
-    /// The material of `source`, hashed.
+    /// The material of `source`, hashed; its keys count at any time.
     pub fn new(source: KeySource, bytes: Vec<u8>) -> Self {
         let hash = Digest::sha256(&bytes);
-        Self { source, bytes, hash }
+        Self { source, bytes, hash, validity: Validity::default() }
+    }
+
+    /// The same, with keys that count within `validity` alone.
+    #[must_use]
+    pub fn within(self, validity: Validity) -> Self {
+        Self { validity, ..self }
     }
 }
 
 impl fmt::Debug for TrustStoreMaterial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}", self.source, self.hash)
+        write!(f, "{:?} {} {:?}", self.source, self.hash, self.validity)
     }
 }
 

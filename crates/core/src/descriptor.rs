@@ -1,8 +1,10 @@
 //! What points at content, and what evidence is about.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Access, Digest, Repository};
 
@@ -21,8 +23,42 @@ pub struct Descriptor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// Free text by key.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "annotations", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+}
+
+/// Annotations, each key once: of two values, every reader would take the one that it likes.
+#[derive(Default)]
+pub(crate) struct Annotations(pub(crate) BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Annotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EachOnce;
+        impl<'de> Visitor<'de> for EachOnce {
+            type Value = BTreeMap<String, String>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("annotations")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut annotations = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry()? {
+                    if annotations.insert(key, value).is_some() {
+                        return Err(A::Error::custom("an annotation stands twice"));
+                    }
+                }
+                Ok(annotations)
+            }
+        }
+        deserializer.deserialize_map(EachOnce).map(Self)
+    }
+}
+
+fn annotations<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    Annotations::deserialize(deserializer).map(|annotations| annotations.0)
 }
 
 /// What evidence is about: a resolved manifest or index, where it is, and how it is read.

@@ -18,7 +18,8 @@ mod store_error;
 
 pub use access::{Access, AccessScope, Credential};
 pub use config::{
-    ConfigError, CosignConfig, KeySource, TrustMaterial, TrustStoreMaterial, VerifierConfig,
+    ConfigError, CosignConfig, HashAlgorithm, KeyConfig, KeySource, Platforms, SignatureRepository,
+    TrustMaterial, TrustStoreMaterial, Validity, VerifierConfig,
 };
 pub use descriptor::{Descriptor, Subject};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};

@@ -6,10 +6,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::Descriptor;
+use crate::descriptor::Annotations;
 
 /// Bytes of a manifest or index: the distribution specification asks registries to take at least
 /// this many, and none takes more.
 pub const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// How deep a manifest may be nested, in levels; those of images have five.
+const DEPTH_MAX: usize = 128;
 
 /// Media types of manifests.
 pub mod media_type {
@@ -55,6 +59,9 @@ pub enum Manifest {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestError {
+    /// It is nested too deep.
+    #[error("a manifest of more than {DEPTH_MAX} levels")]
+    Depth,
     /// Not the JSON of a manifest. Holds where, never what: the bytes are the registry's.
     #[error("not a manifest: malformed at line {line}, column {column}")]
     Json {
@@ -81,15 +88,18 @@ struct Wire {
     layers: Option<Vec<Descriptor>>,
     manifests: Option<Vec<Descriptor>>,
     subject: Option<Descriptor>,
-    annotations: Option<BTreeMap<String, String>>,
+    annotations: Option<Annotations>,
 }
 
 impl Manifest {
     /// The manifest in `bytes`.
     ///
     /// # Errors
-    /// [`ManifestError`], by what is wrong; a field that stands twice is malformed.
+    /// [`ManifestError`], by what is wrong; a field or annotation that stands twice is malformed.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        if depth(bytes) > DEPTH_MAX {
+            return Err(ManifestError::Depth);
+        }
         let wire: Wire = serde_json::from_slice(bytes)
             .map_err(|error| ManifestError::Json { line: error.line(), column: error.column() })?;
         if wire.schema_version != 2 {
@@ -103,7 +113,7 @@ impl Manifest {
                 artifact_type: wire.artifact_type.unwrap_or(config.media_type),
                 layers: layers.unwrap_or_default(),
                 subject: wire.subject,
-                annotations: wire.annotations.unwrap_or_default(),
+                annotations: wire.annotations.unwrap_or_default().0,
             }),
             _ => Err(ManifestError::Shape),
         }
@@ -120,6 +130,24 @@ impl Wire {
             Some(_) => Err(ManifestError::MediaType),
         }
     }
+}
+
+/// How deep JSON is nested, fields that nobody reads included, which serde_json does not bound.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth = depth.saturating_add(1),
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 #[cfg(test)]
@@ -171,5 +199,38 @@ mod tests {
         }
         let secret = Manifest::parse(br#"{"schemaVersion":"secret"}"#).unwrap_err();
         assert!(!secret.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn rejects_what_is_nested_past_the_bound() {
+        let nested = |levels: usize, inner: &str| {
+            let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
+            format!(r#"{{"schemaVersion":2,"manifests":[],"x":{open}{inner}{close}}}"#)
+        };
+        for (name, json, expect) in [
+            ("at the bound", nested(DEPTH_MAX, "1"), true),
+            ("past it", nested(DEPTH_MAX + 1, "1"), false),
+            ("brackets in a string", nested(DEPTH_MAX, r#""\"[[\\\"{{""#), true),
+            ("a string that ends", nested(DEPTH_MAX, r#""\\",[]"#), false),
+        ] {
+            let found = Manifest::parse(json.as_bytes());
+            let expect = if expect { Ok(()) } else { Err(ManifestError::Depth) };
+            assert_eq!(found.map(|_| ()), expect, "{name}");
+        }
+    }
+
+    #[test]
+    fn rejects_annotations_that_stand_twice() {
+        let image = r#""schemaVersion":2,"config":D,"annotations""#;
+        let index = r#""schemaVersion":2,"manifests":[{"mediaType":"x","size":2"#.to_owned();
+        let index = format!(r#"{index},"digest":"{}","annotations""#, Digest::sha256(b""));
+        for (annotations, expect) in
+            [(r#"{"a":"1","b":"1"}"#, true), (r#"{"a":"1","a":"1"}"#, false)]
+        {
+            for json in [format!("{image}:{annotations}"), format!("{index}:{annotations}}}]")] {
+                let json = format!("{{{}}}", json.replace('D', &descriptor()));
+                assert_eq!(Manifest::parse(json.as_bytes()).is_ok(), expect, "{json}");
+            }
+        }
     }
 }

@@ -233,8 +233,14 @@ pub trait Verifier: Send + Sync {
     async fn verify(&self, subject: &Subject, context: &dyn Context) -> Outcome;
 }
 
-/// What was extracted from a document, of whatever type its parser makes.
-pub type Derived = Arc<dyn Any + Send + Sync>;
+/// What was extracted from a document.
+#[derive(Clone)]
+pub struct Derived {
+    /// Of whatever type its parser makes.
+    pub value: Arc<dyn Any + Send + Sync>,
+    /// About how many bytes it takes; who keeps it has a bound on them.
+    pub bytes: usize,
+}
 
 /// What a verifier may ask for while it works.
 #[async_trait]
@@ -247,6 +253,13 @@ pub trait Context: Send + Sync {
 
     /// The time of day.
     fn now(&self) -> Timestamp;
+
+    /// How evidence about `subject` is read from `repository`: from the subject's own as the
+    /// subject is, from another with the credentials for that one.
+    ///
+    /// # Errors
+    /// The outcome where no credentials could be had, or none of several is let in.
+    async fn access(&self, subject: &Subject, repository: &Repository) -> Result<Access, Outcome>;
 
     /// The outcome of another verifier, of evidence about evidence; at most [`NESTING_DEPTH_MAX`]
     /// deep.

@@ -66,6 +66,29 @@ impl Repository {
     }
 }
 
+impl FromStr for Repository {
+    type Err = ReferenceError;
+
+    /// The repository that `HOST/PATH` names, normalised as in an [`ImageReference`]. The host is
+    /// always given, and there is neither tag nor digest.
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        let syntax = |reason: &str| ReferenceError::Syntax {
+            text: text.chars().take(REFERENCE_BYTES_MAX).collect(),
+            reason: reason.to_owned(),
+        };
+        let Some((host, path)) = text.split_once('/') else {
+            return Err(syntax("it is not HOST/PATH"));
+        };
+        if !names_host(host) {
+            return Err(syntax("it does not begin with a host"));
+        }
+        if path.contains([':', '@']) {
+            return Err(syntax("a repository has neither tag nor digest"));
+        }
+        Ok(text.parse::<ImageReference>()?.repository)
+    }
+}
+
 impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.host, self.path)
@@ -114,8 +137,16 @@ impl FromStr for ImageReference {
             .map_err(|error| syntax(&error.to_string()))?;
         let digest = parsed.digest().map(str::parse).transpose()?;
         let repository = Repository::new(normal_host(parsed.registry()), parsed.repository());
-        // The grammar knows no host of its own: a name with no dot, colon or `localhost` before
-        // the first slash is a path on Docker Hub, where official images stand under `library`.
+        // The grammar does not know where the host ends, and so lets either half borrow from the
+        // other: `CORP/app` is on Docker Hub to some, and on the host CORP to the kubelet.
+        if repository.host.contains('_') {
+            return Err(syntax("a host has no underscore"));
+        }
+        if repository.path.contains(|char: char| char.is_ascii_uppercase()) {
+            return Err(syntax("a path has no capitals, and a host has a dot or a port"));
+        }
+        // A name with no dot, colon or `localhost` before the first slash is a path on Docker Hub,
+        // where official images stand under `library`.
         Ok(Self { repository: official(repository), tag: parsed.tag().map(str::to_owned), digest })
     }
 }
@@ -201,6 +232,30 @@ mod tests {
     }
 
     #[test]
+    fn parses_repositories_with_their_host_and_nothing_more() {
+        for (text, expect) in [
+            ("registry.example/signatures", Some("registry.example/signatures")),
+            ("Registry.example:443/a/b", Some("registry.example/a/b")),
+            ("localhost/app", Some("localhost/app")),
+            ("127.0.0.1:5000/app", Some("127.0.0.1:5000/app")),
+            ("index.docker.io/corp/app", Some("docker.io/corp/app")),
+            ("", None),
+            ("registry.example", None),
+            ("registry.example/", None),
+            ("corp/app", None),
+            ("registry.example/App", None),
+            ("registry.example/../app", None),
+            ("registry.example/app:v1", None),
+            ("registry.example/app:", None),
+            ("https://registry.example/app", None),
+            (&format!("registry.example/app@sha256:{HEX}"), None),
+        ] {
+            let parsed = text.parse::<Repository>().ok().map(|found| found.to_string());
+            assert_eq!(parsed.as_deref(), expect, "{text}");
+        }
+    }
+
+    #[test]
     fn rejects_what_is_no_reference() {
         let long_tag = format!("busybox:{}", "a".repeat(129));
         let too_long = format!("registry.example/{}", "a/".repeat(300));
@@ -210,6 +265,9 @@ mod tests {
             "busybox ",
             "Busybox",
             "corp/App",
+            "CORP/app",
+            "Corp/app@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "my_registry.example/app",
             "busybox:",
             "busybox@",
             "busybox:a b",

@@ -12,6 +12,8 @@ use assay_core::ports::{Clock, Recorder};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 
+use crate::CacheStats;
+
 /// How long answers are kept, and how much of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheConfig {
@@ -84,8 +86,14 @@ pub(crate) struct TtlCache<K, V> {
     recorder: Arc<dyn Recorder>,
 }
 
-/// Bytes that an entry takes beside its value: key, expiry, and the cache's own links.
+/// Bytes that an entry takes beside its value: key, expiry, and the cache's own links. It is the
+/// least that one weighs, so the bound on bytes is one on entries too: 131,072 of 64 MiB.
 const ENTRY_BYTES: usize = 512;
+
+/// What an entry weighs, in bytes, whose value holds so many.
+pub(crate) fn weight(bytes: usize) -> u32 {
+    u32::try_from(bytes.saturating_add(ENTRY_BYTES)).unwrap_or(u32::MAX)
+}
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Cached> TtlCache<K, V> {
     /// An empty cache that holds at most `bytes_max` bytes, as its values tell them.
@@ -95,28 +103,41 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Cached> TtlCache<K, V> {
         bytes_max: u64,
         (clock, recorder): (Arc<dyn Clock>, Arc<dyn Recorder>),
     ) -> Self {
-        let weigh = |_: &K, entry: &Entry<V>| {
-            u32::try_from(entry.value.bytes().saturating_add(ENTRY_BYTES)).unwrap_or(u32::MAX)
-        };
-        let entries = moka::future::Cache::builder().max_capacity(bytes_max).weigher(weigh).build();
+        let entries = moka::future::Cache::builder()
+            .max_capacity(bytes_max)
+            .weigher(|_: &K, entry: &Entry<V>| weight(entry.value.bytes()))
+            .build();
         Self { name, config, entries, clock, recorder }
     }
 
-    /// The value for `key`, and whether it was cached; else what `compute` makes, for everyone who
-    /// asks meanwhile.
-    pub(crate) async fn get_or<F>(&self, key: K, compute: F) -> (V, bool)
+    /// What it holds right now.
+    pub(crate) fn stats(&self) -> CacheStats {
+        let (entries, bytes) = (self.entries.entry_count(), self.entries.weighted_size());
+        CacheStats { name: self.name, entries, bytes }
+    }
+
+    /// The value for `key`, where it is cached.
+    pub(crate) async fn get(&self, key: &K) -> Option<V> {
+        let entry = self.entries.get(key).await?;
+        if !self.is_fresh(&entry) {
+            self.entries.invalidate(key).await;
+            return None;
+        }
+        self.recorder.cache_request(self.name, true);
+        Some(entry.value)
+    }
+
+    /// The value for `key`; where it is not cached, what `compute` makes, for everyone who asks
+    /// meanwhile.
+    pub(crate) async fn get_or<F>(&self, key: K, compute: F) -> V
     where
         F: Future<Output = V> + Send + 'static,
     {
-        if let Some(entry) = self.entries.get(&key).await {
-            if self.is_fresh(&entry) {
-                self.recorder.cache_request(self.name, true);
-                return (entry.value, true);
-            }
-            self.entries.invalidate(&key).await;
+        if let Some(value) = self.get(&key).await {
+            return value;
         }
         self.recorder.cache_request(self.name, false);
-        (self.compute(key, compute).await, false)
+        self.compute(key, compute).await
     }
 
     /// What `compute` makes, in a task of its own: a caller that gives up cancels nothing that

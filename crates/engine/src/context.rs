@@ -1,24 +1,28 @@
 //! What a verifier may ask for while it works, and the cache of what verifiers found.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use assay_core::ports::{
-    ArtifactStore, Clock, Context, Derived, Fetch, NESTING_DEPTH_MAX, Recorder, Verifier,
+    ArtifactStore, Clock, Context, CredentialSource, Derived, Fetch, NESTING_DEPTH_MAX, Recorder,
+    Selector, Verifier,
 };
-use assay_core::{AccessScope, Digest, Outcome, ReasonCode, Repository, State, Subject};
+use assay_core::{
+    Access, AccessScope, Digest, Outcome, ReasonCode, Repository, State, StoreError, Subject,
+};
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use jiff::Timestamp;
 
-use crate::CacheConfig;
-use crate::cache::{Cached, Lifetime, TtlCache};
+use crate::cache::{Cached, Lifetime, TtlCache, weight};
 use crate::store::CachedStore;
-
-/// Documents of which the extract is kept.
-const DERIVED_ENTRIES_MAX: u64 = 1_024;
+use crate::{CacheConfig, CacheStats, Stats};
 
 /// How long one verification may take, whoever waits for it: twice the longest admission deadline,
 /// so that a slow registry fills the cache for the retry and holds no task for longer.
-const VERIFICATION_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+pub(crate) const VERIFICATION_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Repository of the evidence, digest, fingerprint, access scope; and depth, since less fits below
 /// what is deep already. Who waits for another's verification waits for a deeper one, so that even
@@ -29,8 +33,10 @@ type VerdictKey = (Repository, Digest, Digest, AccessScope, usize);
 pub(crate) struct Verifications {
     store: CachedStore,
     fetch: Arc<dyn Fetch>,
+    credentials: Arc<dyn CredentialSource>,
     clock: Arc<dyn Clock>,
     recorder: Arc<dyn Recorder>,
+    in_flight: AtomicUsize,
     outcomes: TtlCache<VerdictKey, Arc<Outcome>>,
     derived: moka::future::Cache<(Digest, &'static str, u32), Derived>,
 }
@@ -39,9 +45,7 @@ impl Cached for Arc<Outcome> {
     fn lifetime(&self, config: &CacheConfig) -> Lifetime {
         let ttl = match self.state {
             State::Accepted => config.verdict_ttl,
-            State::Unavailable(_) | State::Rejected(ReasonCode::Internal) => {
-                std::time::Duration::ZERO
-            }
+            State::Unavailable(_) | State::Rejected(ReasonCode::Internal) => Duration::ZERO,
             State::Missing(_) | State::Rejected(_) => config.negative_ttl,
         };
         Lifetime { ttl, valid_until: self.valid_until }
@@ -62,6 +66,7 @@ impl Verifications {
     pub(crate) fn new(
         store: Arc<dyn ArtifactStore>,
         fetch: Arc<dyn Fetch>,
+        credentials: Arc<dyn CredentialSource>,
         config: CacheConfig,
         clock: &Arc<dyn Clock>,
         recorder: &Arc<dyn Recorder>,
@@ -69,55 +74,116 @@ impl Verifications {
         Self {
             store: CachedStore::new(store, config, clock, recorder),
             fetch,
+            credentials,
             clock: clock.clone(),
             recorder: recorder.clone(),
+            in_flight: AtomicUsize::new(0),
             outcomes: TtlCache::new(
                 "verdict",
                 config,
                 config.bytes_max / 8,
                 (clock.clone(), recorder.clone()),
             ),
-            derived: moka::future::Cache::new(DERIVED_ENTRIES_MAX),
+            derived: moka::future::Cache::builder()
+                .max_capacity(config.bytes_max / 8)
+                .weigher(|_, derived: &Derived| weight(derived.bytes))
+                .build(),
         }
     }
 
+    /// What is under way and remembered right now.
+    pub(crate) fn stats(&self) -> Stats {
+        let derived = CacheStats {
+            name: "derived",
+            entries: self.derived.entry_count(),
+            bytes: self.derived.weighted_size(),
+        };
+        let mut caches = self.store.stats();
+        caches.extend([self.outcomes.stats(), derived]);
+        Stats { verifications_in_flight: self.in_flight.load(Ordering::Relaxed), caches }
+    }
+
     /// Where evidence is read from.
-    pub(crate) fn store(&self) -> &dyn ArtifactStore {
+    pub(crate) fn store(&self) -> &CachedStore {
         &self.store
     }
 
-    /// What `verifier` finds about `subject`, and whether that was known already.
+    /// The ways to read `repository`, in the order in which they are to be tried: with each of its
+    /// credentials; without any where there are none.
+    ///
+    /// # Errors
+    /// The outcome where a source of credentials could not answer.
+    pub(crate) async fn accesses(&self, repository: &Repository) -> Result<Vec<Access>, Outcome> {
+        let credentials = self.credentials.credentials(repository).await.map_err(|error| {
+            Outcome::new(State::Unavailable(ReasonCode::RegistryDenied), error.to_string())
+        })?;
+        if credentials.is_empty() {
+            return Ok(vec![Access::public()]);
+        }
+        Ok(credentials.into_iter().map(Access::with).collect())
+    }
+
+    /// What is known of what `verifier` finds about `subject`.
+    pub(crate) async fn known(
+        &self,
+        verifier: &Arc<dyn Verifier>,
+        subject: &Subject,
+    ) -> Option<Arc<Outcome>> {
+        self.outcomes.get(&key(verifier, subject, 0)).await
+    }
+
+    /// What `verifier` finds about `subject`.
     pub(crate) async fn outcome(
         self: &Arc<Self>,
         verifier: &Arc<dyn Verifier>,
         subject: &Subject,
         depth: usize,
-    ) -> (Arc<Outcome>, bool) {
-        let key = (
-            subject.repository.clone(),
-            subject.digest().clone(),
-            verifier.fingerprint().clone(),
-            subject.access.scope().clone(),
-            depth,
-        );
+    ) -> Arc<Outcome> {
+        let key = key(verifier, subject, depth);
         let (all, verifier, subject) = (self.clone(), verifier.clone(), subject.clone());
         let verify = async move {
             let start = all.clock.ticks();
+            let _in_flight = InFlight::new(&all.in_flight);
             let context = VerifierContext { all: all.clone(), depth };
-            let verify = verifier.verify(&subject, &context);
-            let outcome =
-                tokio::time::timeout(VERIFICATION_TIME_MAX, verify).await.unwrap_or_else(|_| {
-                    Outcome::new(
-                        State::Unavailable(ReasonCode::Timeout),
-                        "verification takes too long",
-                    )
-                });
+            // A panic is counted as what it is. What follows sees only the outcome.
+            let verify = AssertUnwindSafe(verifier.verify(&subject, &context)).catch_unwind();
+            let outcome = match tokio::time::timeout(VERIFICATION_TIME_MAX, verify).await {
+                Ok(ended) => ended.unwrap_or_else(|_| {
+                    Outcome::new(State::Rejected(ReasonCode::Internal), "internal error")
+                }),
+                Err(_) => Outcome::new(
+                    State::Unavailable(ReasonCode::Timeout),
+                    "verification takes too long",
+                ),
+            };
             let duration = all.clock.ticks().saturating_sub(start);
             all.recorder.verification(verifier.kind(), outcome.state, duration);
             Arc::new(outcome)
         };
         self.outcomes.get_or(key, verify).await
     }
+}
+
+/// Counts a verification for as long as it lives.
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl<'a> InFlight<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn key(verifier: &Arc<dyn Verifier>, subject: &Subject, depth: usize) -> VerdictKey {
+    let fingerprint = verifier.fingerprint().clone();
+    let scope = subject.access.scope().clone();
+    (subject.repository.clone(), subject.digest().clone(), fingerprint, scope, depth)
 }
 
 /// One verification's view of the engine.
@@ -140,6 +206,26 @@ impl Context for VerifierContext {
         self.all.clock.now()
     }
 
+    async fn access(&self, subject: &Subject, repository: &Repository) -> Result<Access, Outcome> {
+        if subject.repository == *repository {
+            return Ok(subject.access.clone());
+        }
+        let accesses = self.all.accesses(repository).await?;
+        if let [only] = accesses.as_slice() {
+            return Ok(only.clone());
+        }
+        // Which of several is let in shows when one asks. The subject need not be there.
+        let at = Selector::Digest(subject.digest().clone());
+        let mut denied = StoreError::Internal;
+        for access in accesses {
+            match self.store().resolve(repository, &at, &access).await {
+                Err(error @ StoreError::Denied { .. }) => denied = error,
+                _ => return Ok(access),
+            }
+        }
+        Err(Outcome::unread(&denied, ReasonCode::SignatureNotFound))
+    }
+
     async fn nested(&self, verifier: &Arc<dyn Verifier>, subject: &Subject) -> Outcome {
         let depth = self.depth.saturating_add(1);
         if depth > NESTING_DEPTH_MAX {
@@ -148,7 +234,7 @@ impl Context for VerifierContext {
                 format!("evidence about evidence is more than {NESTING_DEPTH_MAX} deep"),
             );
         }
-        Outcome::clone(&*self.all.outcome(verifier, subject, depth).await.0)
+        Outcome::clone(&*self.all.outcome(verifier, subject, depth).await)
     }
 
     async fn derived(
@@ -159,6 +245,9 @@ impl Context for VerifierContext {
         compute: Box<dyn FnOnce() -> Derived + Send>,
     ) -> Derived {
         let key = (digest.clone(), parser, version);
-        self.all.derived.get_with(key, async move { compute() }).await
+        let derived = self.all.derived.get_with(key, async move { compute() }).await;
+        // Else the bound would hold at some later use only.
+        self.all.derived.run_pending_tasks().await;
+        derived
     }
 }

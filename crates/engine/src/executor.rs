@@ -6,27 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use assay_core::ports::{
-    ArtifactStore, Clock, CredentialSource, Fetch, NamespaceSource, Recorder, Selector,
-};
-use assay_core::{
-    Access, Descriptor, Digest, ImageReference, Outcome, ReasonCode, Repository, State, StoreError,
-    Subject,
-};
-use assay_policy::{
-    Finding, Namespace, Plan, PlannedImage, Request, Snapshot, Verdict, Work, decide,
-};
+use assay_core::ports::{ArtifactStore, Clock, CredentialSource, Fetch, NamespaceSource, Recorder};
+use assay_core::{Access, Outcome, Repository};
+use assay_policy::{Finding, Namespace, Plan, PlannedImage, Request, Snapshot, Verdict, decide};
 use futures_util::future::join_all;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::CacheConfig;
 use crate::context::Verifications;
+use crate::flights::{Flights, Payer, Pilot};
+use crate::look::{Gap, LOOK_TIME_MAX, Look, LookKey, Progress};
+use crate::{CacheConfig, Stats};
 
 /// The Snapshot in force: readers load it by pointer, whoever builds the next one stores it.
 pub type SharedSnapshot = Arc<ArcSwap<Snapshot>>;
 
-/// Images looked at at once, those of callers that gave up too. A request of 256 images fits twice.
-const IMAGES_IN_FLIGHT_MAX: usize = 512;
+/// How long reading the credentials for one repository may take, whoever waits for it: the longest
+/// admission deadline. Some helpers run one after the other, at 10 s each at most.
+const CREDENTIALS_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// What the engine asks of the world.
 #[derive(Clone)]
@@ -50,8 +45,12 @@ pub struct Executor {
     snapshots: SharedSnapshot,
     ports: Ports,
     verifications: Arc<Verifications>,
-    in_flight: Arc<Semaphore>,
+    credentials: Flights<Repository, Option<Accesses>>,
+    looks: Flights<LookKey, Progress>,
 }
+
+/// The ways to read a repository, or why they are not known.
+type Accesses = Result<Vec<Access>, Outcome>;
 
 impl Executor {
     /// An executor with empty caches.
@@ -59,21 +58,24 @@ impl Executor {
         let verifications = Verifications::new(
             ports.store.clone(),
             ports.fetch.clone(),
+            ports.credentials.clone(),
             cache,
             &ports.clock,
             &ports.recorder,
         );
+        let recorder = || ports.recorder.clone();
         Arc::new(Self {
             snapshots,
-            ports,
             verifications: Arc::new(verifications),
-            in_flight: Arc::new(Semaphore::new(IMAGES_IN_FLIGHT_MAX)),
+            credentials: Flights::new("credentials", CREDENTIALS_TIME_MAX, recorder()),
+            looks: Flights::new("image", LOOK_TIME_MAX, recorder()),
+            ports,
         })
     }
 
     /// The verdict on `request`, at its deadline at the latest: what is still under way then is
     /// not decided, and goes on, so that the retry finds it done.
-    pub async fn judge(self: &Arc<Self>, request: &Request) -> Verdict {
+    pub async fn judge(&self, request: &Request) -> Verdict {
         let snapshot = self.snapshots.load_full();
         let labels = self.labels(&snapshot, request).await;
         let namespace = (!request.namespace.is_empty()).then(|| Namespace {
@@ -81,8 +83,13 @@ impl Executor {
             labels: labels.as_ref().map(|labels| &**labels).map_err(String::as_str),
         });
         let plan = Plan::new(&snapshot, request, namespace.as_ref());
-        let findings = join_all(plan.images.iter().map(|image| self.find(image, request.deadline)));
+        let findings = join_all(plan.images.iter().map(|image| self.find(image, request)));
         decide(&snapshot, &plan, &findings.await)
+    }
+
+    /// What is under way and remembered right now.
+    pub fn stats(&self) -> Stats {
+        self.verifications.stats()
     }
 
     /// The labels of the request's namespace; none where they cannot change the verdict.
@@ -107,186 +114,59 @@ impl Executor {
         tokio::time::timeout(left, work).await.ok()
     }
 
-    /// What is known about an image at the deadline; `None` where nothing needs to be.
-    async fn find(self: &Arc<Self>, image: &PlannedImage, deadline: Duration) -> Option<Finding> {
+    /// What is known about an image at the request's deadline; `None` where nothing needs to be.
+    async fn find(&self, image: &PlannedImage, request: &Request) -> Option<Finding> {
         let work = image.work()?;
-        let Ok(permit) = self.in_flight.clone().try_acquire_owned() else {
-            return Some(unfound(ReasonCode::Overloaded, "too many images are being verified"));
-        };
-        let (sender, mut receiver) = watch::channel(Progress::start());
-        tokio::spawn(self.clone().look(work, sender, permit));
-        let done = receiver.wait_for(|progress| progress.is_done);
-        let ended = self.until(deadline, done).await.map(|done| done.is_ok());
-        let progress = receiver.borrow().clone();
-        Some(match ended {
-            // The sender went away before it was done: the task panicked.
-            Some(false) => unfound_as(State::Rejected(ReasonCode::Internal), "internal error"),
-            Some(true) => progress.finding,
-            None => Finding { cached: false, ..progress.finding },
-        })
-    }
-
-    /// Looks at an image, telling what is known as soon as it is. It runs in a task of its own and
-    /// ends by its own limits, whether or not anyone still listens.
-    async fn look(
-        self: Arc<Self>,
-        work: Work,
-        tell: watch::Sender<Progress>,
-        _permit: OwnedSemaphorePermit,
-    ) {
-        let (subject, tag_proven) = self.resolve(&work).await;
-        let Ok(found) = subject.clone() else {
-            tell.send_modify(|progress| progress.end(subject, tag_proven));
-            return;
-        };
-        tell.send_modify(|progress| progress.resolved(subject, tag_proven, &work));
-        let verifications = work.verifiers.iter().map(|verifier| {
-            let (engine, found, tell) = (&self, &found, &tell);
-            async move {
-                let (outcome, cached) = engine.verifications.outcome(verifier, found, 0).await;
-                tell.send_modify(|progress| {
-                    progress.verified(verifier.fingerprint(), &outcome, cached)
-                });
-            }
-        });
-        join_all(verifications).await;
-        tell.send_modify(|progress| progress.is_done = true);
-    }
-
-    /// The subject that the reference stands for, and whether its tag points there.
-    async fn resolve(
-        &self,
-        work: &Work,
-    ) -> (Result<Subject, Outcome>, Option<Result<bool, Outcome>>) {
         let repository = work.reference.repository();
-        let at = selector(&work.reference);
-        let (descriptor, access) = match self.accessible(repository, &at).await {
-            Ok(found) => found,
-            Err(outcome) => return (Err(outcome), None),
+        let (namespace, host) = (request.namespace.clone(), repository.host().to_owned());
+        let payer = Payer { namespace, host };
+        let accesses = match self.accesses(repository, &payer, request.deadline).await {
+            Ok(accesses) => accesses,
+            Err(outcome) => return Some(unread(outcome)),
         };
-        let digest = descriptor.digest.clone();
-        let tag_proven = match work.reference.tag() {
-            Some(tag) if work.prove_tag => {
-                Some(self.carries(repository, tag, &digest, &access).await)
-            }
-            _ => None,
+        let look = Arc::new(Look { work, accesses, verifications: self.verifications.clone() });
+        let known = look.known().await;
+        if look.is_done(&known) {
+            return Some(Finding { cached: true, ..look.finding(known, &Gap::Defect) });
+        }
+        let go_on = |pilot| look.clone().go_on(known.clone(), pilot);
+        let mut flight = match self.looks.join(look.key(), &payer, known.clone(), go_on) {
+            Ok(flight) => flight,
+            Err(full) => return Some(look.finding(known, &Gap::Full(full))),
         };
-        (Ok(Subject { repository: repository.clone(), descriptor, access }), tag_proven)
+        let ended = self.until(request.deadline, flight.ended()).await;
+        Some(look.finding(flight.progress(), &Gap::of(ended)))
     }
 
-    /// Whether `tag` points at `digest`.
-    async fn carries(
+    /// The ways to read `repository`, in the order in which they are to be tried.
+    async fn accesses(
         &self,
         repository: &Repository,
-        tag: &str,
-        digest: &Digest,
-        access: &Access,
-    ) -> Result<bool, Outcome> {
-        let at = Selector::Tag(tag.to_owned());
-        match self.verifications.store().resolve(repository, &at, access).await {
-            Ok(found) => Ok(found.digest == *digest),
-            Err(StoreError::NotFound { .. }) => Ok(false),
-            Err(error) => Err(Outcome::unread(&error, ReasonCode::TagNotProven)),
-        }
-    }
-
-    /// The image, read with the first of the credentials that may; without any where there are
-    /// none.
-    async fn accessible(
-        &self,
-        repository: &Repository,
-        at: &Selector,
-    ) -> Result<(Descriptor, Access), Outcome> {
-        let credentials =
-            self.ports.credentials.credentials(repository).await.map_err(|error| {
-                Outcome::new(State::Unavailable(ReasonCode::RegistryDenied), error.to_string())
-            })?;
-        let mut accesses: Vec<Access> = credentials.into_iter().map(Access::with).collect();
-        if accesses.is_empty() {
-            accesses.push(Access::public());
-        }
-        let mut denied = StoreError::Internal;
-        for access in accesses {
-            match self.verifications.store().resolve(repository, at, &access).await {
-                Ok(descriptor) => return Ok((descriptor, access)),
-                Err(error @ StoreError::Denied { .. }) => denied = error,
-                Err(error) => return Err(Outcome::unread(&error, ReasonCode::ImageNotFound)),
+        payer: &Payer,
+        deadline: Duration,
+    ) -> Accesses {
+        let read = {
+            let (verifications, repository) = (self.verifications.clone(), repository.clone());
+            |pilot: Pilot<_>| async move {
+                let accesses = verifications.accesses(&repository).await;
+                pilot.tell(|known| *known = Some(accesses));
             }
-        }
-        Err(Outcome::unread(&denied, ReasonCode::ImageNotFound))
-    }
-}
-
-/// What a reference is resolved by: its digest, else its tag.
-fn selector(reference: &ImageReference) -> Selector {
-    match (reference.digest(), reference.tag()) {
-        (Some(digest), _) => Selector::Digest(digest.clone()),
-        (None, tag) => Selector::Tag(tag.unwrap_or("latest").to_owned()),
-    }
-}
-
-fn unfound(code: ReasonCode, message: &str) -> Finding {
-    unfound_as(State::Unavailable(code), message)
-}
-
-fn unfound_as(state: State, message: &str) -> Finding {
-    Finding {
-        subject: Err(Outcome::new(state, message)),
-        tag_proven: None,
-        outcomes: BTreeMap::new(),
-        cached: false,
-    }
-}
-
-/// What is known so far; what is not yet is undecided for want of time.
-#[derive(Clone)]
-struct Progress {
-    finding: Finding,
-    is_done: bool,
-}
-
-impl Progress {
-    fn start() -> Self {
-        let finding = unfound(ReasonCode::Timeout, "the image was still being resolved");
-        Self { finding, is_done: false }
-    }
-
-    /// Nothing more can be known.
-    fn end(
-        &mut self,
-        subject: Result<Subject, Outcome>,
-        tag_proven: Option<Result<bool, Outcome>>,
-    ) {
-        self.finding.subject = subject;
-        self.finding.tag_proven = tag_proven;
-        self.is_done = true;
-    }
-
-    fn resolved(
-        &mut self,
-        subject: Result<Subject, Outcome>,
-        tag_proven: Option<Result<bool, Outcome>>,
-        work: &Work,
-    ) {
-        let pending = || {
-            Outcome::new(
-                State::Unavailable(ReasonCode::Timeout),
-                "verification was still under way",
-            )
         };
-        let verifiers = work.verifiers.iter();
-        self.finding = Finding {
-            subject,
-            tag_proven,
-            outcomes: verifiers
-                .map(|verifier| (verifier.fingerprint().clone(), pending()))
-                .collect(),
-            cached: true,
+        let gap = match self.credentials.join(repository.clone(), payer, None, read) {
+            Err(full) => Gap::Full(full),
+            Ok(mut flight) => {
+                let ended = self.until(deadline, flight.ended()).await;
+                if let Some(accesses) = flight.progress() {
+                    return accesses;
+                }
+                Gap::of(ended)
+            }
         };
+        Err(gap.outcome(&format!("reading the credentials for {}", repository.host())))
     }
+}
 
-    fn verified(&mut self, fingerprint: &Digest, outcome: &Outcome, cached: bool) {
-        self.finding.outcomes.insert(fingerprint.clone(), outcome.clone());
-        self.finding.cached &= cached;
-    }
+/// What is found about an image that nobody could read.
+fn unread(outcome: Outcome) -> Finding {
+    Finding { subject: Err(outcome), tag_proven: None, outcomes: BTreeMap::new(), cached: false }
 }

@@ -7,7 +7,12 @@
 mod cache;
 mod context;
 mod executor;
+mod flights;
+mod look;
+mod resolve;
+mod stats;
 mod store;
 
 pub use cache::CacheConfig;
 pub use executor::{Executor, Ports, SharedSnapshot};
+pub use stats::{CacheStats, Stats};

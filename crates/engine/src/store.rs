@@ -1,6 +1,7 @@
 //! The artifact store that verifiers see: the registry's, behind caches. One access scope's entries
 //! never answer another's request, for content by digest too.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,12 @@ use assay_core::{Access, AccessScope, Descriptor, Digest, Repository, StoreError
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::CacheConfig;
 use crate::cache::{Cached, Lifetime, TtlCache};
+use crate::{CacheConfig, CacheStats};
+
+/// How long one read may take, whoever waits for it: as long as a verification, which nobody would
+/// see the end of otherwise.
+const READ_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// What an answer was about, and in whose scope it was read.
 type Scoped<T> = (Repository, T, AccessScope);
@@ -41,6 +46,15 @@ enum Kept {
     NegativeTtl,
     ReferrersTtl,
     TagTtl,
+}
+
+/// What `read` ends in, in time.
+async fn in_time<T>(
+    repository: &Repository,
+    read: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let late = || StoreError::Timeout { host: repository.host().to_owned() };
+    tokio::time::timeout(READ_TIME_MAX, read).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// How many bytes an answer holds.
@@ -104,7 +118,7 @@ impl<T: Weight + Clone + Send + Sync + 'static> Cached for Answer<T> {
 }
 
 impl CachedStore {
-    /// `inner` behind caches that share seven eighths of `config.bytes_max`: three of them for blobs.
+    /// `inner` behind caches that share six eighths of `config.bytes_max`: two of them for blobs.
     pub(crate) fn new(
         inner: Arc<dyn ArtifactStore>,
         config: CacheConfig,
@@ -115,12 +129,34 @@ impl CachedStore {
         let ports = || (clock.clone(), recorder.clone());
         Self {
             inner,
-            blobs: TtlCache::new("blob", config, share.saturating_mul(3), ports()),
+            blobs: TtlCache::new("blob", config, share.saturating_mul(2), ports()),
             manifests: TtlCache::new("manifest", config, share, ports()),
             referrers: TtlCache::new("referrers", config, share, ports()),
             tagged: TtlCache::new("referrers", config, share, ports()),
             resolved: TtlCache::new("tag", config, share, ports()),
         }
+    }
+
+    /// What the caches hold right now.
+    pub(crate) fn stats(&self) -> Vec<CacheStats> {
+        vec![
+            self.blobs.stats(),
+            self.manifests.stats(),
+            self.referrers.stats(),
+            self.tagged.stats(),
+            self.resolved.stats(),
+        ]
+    }
+
+    /// What [`Self::resolve`] would answer from the cache.
+    pub(crate) async fn resolved(
+        &self,
+        repository: &Repository,
+        at: &Selector,
+        access: &Access,
+    ) -> Option<Result<Descriptor, StoreError>> {
+        let key = (repository.clone(), at.clone(), access.scope().clone());
+        Some(self.resolved.get(&key).await?.read)
     }
 }
 
@@ -136,9 +172,10 @@ impl ArtifactStore for CachedStore {
         let (inner, repository, at, access) =
             (self.inner.clone(), repository.clone(), at.clone(), access.clone());
         let resolve = async move {
-            Answer { read: inner.resolve(&repository, &at, &access).await, kept: Kept::TagTtl }
+            let read = in_time(&repository, inner.resolve(&repository, &at, &access)).await;
+            Answer { read, kept: Kept::TagTtl }
         };
-        self.resolved.get_or(key, resolve).await.0.read
+        self.resolved.get_or(key, resolve).await.read
     }
 
     async fn manifest(
@@ -150,10 +187,11 @@ impl ArtifactStore for CachedStore {
         let (inner, place, selector, reader) =
             (self.inner.clone(), repository.clone(), at.clone(), access.clone());
         let read = |kept| async move {
-            Answer { read: inner.manifest(&place, &selector, &reader).await, kept }
+            let read = in_time(&place, inner.manifest(&place, &selector, &reader)).await;
+            Answer { read, kept }
         };
         let scope = access.scope().clone();
-        let (answer, _) = match at {
+        let answer = match at {
             Selector::Tag(tag) => {
                 let key = (repository.clone(), tag.clone(), scope);
                 self.tagged.get_or(key, read(Kept::ReferrersTtl)).await
@@ -171,13 +209,13 @@ impl ArtifactStore for CachedStore {
         let key = (subject.repository.clone(), subject.digest().clone(), scope);
         let (inner, subject) = (self.inner.clone(), subject.clone());
         let list = async move {
-            let read: Result<Arc<[Descriptor]>, _> =
-                inner.referrers(&subject).await.map(Into::into);
+            let read = in_time(&subject.repository, inner.referrers(&subject)).await;
+            let read: Result<Arc<[Descriptor]>, _> = read.map(Into::into);
             // "No referrers yet" is what whoever just signed waits to see the end of.
             let is_empty = read.as_ref().is_ok_and(|list| list.is_empty());
             Answer { read, kept: if is_empty { Kept::NegativeTtl } else { Kept::ReferrersTtl } }
         };
-        self.referrers.get_or(key, list).await.0.read.map(|list| list.to_vec())
+        self.referrers.get_or(key, list).await.read.map(|list| list.to_vec())
     }
 
     async fn blob(
@@ -192,9 +230,10 @@ impl ArtifactStore for CachedStore {
         let (inner, repository, digest, access) =
             (self.inner.clone(), repository.clone(), digest.clone(), access.clone());
         let read = async move {
-            let read = inner.blob(&repository, &digest, &access, bytes_max).await;
+            let blob = inner.blob(&repository, &digest, &access, bytes_max);
+            let read = in_time(&repository, blob).await;
             Answer { read, kept: Kept::Always }
         };
-        self.blobs.get_or(key, read).await.0.read
+        self.blobs.get_or(key, read).await.read
     }
 }

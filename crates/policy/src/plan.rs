@@ -88,7 +88,7 @@ impl Plan {
         }
         request.views().iter().any(|view| {
             let adds = !view.added().is_empty();
-            snapshot.policies.iter().filter(|policy| view.is_for(policy, request)).any(|policy| {
+            view.candidates(snapshot, request, None).any(|policy| {
                 let needs = |object: &Object| {
                     policy.matcher.as_ref().is_ok_and(|matcher| matcher.needs_labels(object))
                 };
@@ -162,8 +162,30 @@ impl View<'_> {
         request: &Request,
         namespace: Option<&Namespace<'_>>,
     ) -> Vec<Matched<'a>> {
-        let policies = snapshot.policies.iter().filter(|policy| self.is_for(policy, request));
+        let policies = self.candidates(snapshot, request, namespace);
         policies.filter_map(|policy| self.match_policy(policy, namespace)).collect()
+    }
+
+    /// The policies that may look at this view, in order.
+    fn candidates<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        request: &Request,
+        namespace: Option<&Namespace<'_>>,
+    ) -> impl Iterator<Item = &'a Arc<Policy>> {
+        let (object, old_object) = (&*self.object, self.old_object.as_deref());
+        let is_there = |object: &Object| {
+            object.namespace == request.namespace && object.kind == self.object.kind
+        };
+        // The index knows objects in a namespace, whose old form is there too and of that kind.
+        let indexed = !request.namespace.is_empty()
+            && !object.is_namespace()
+            && is_there(object)
+            && old_object.is_none_or(is_there)
+            && namespace.is_none_or(|given| given.name == request.namespace);
+        let place = indexed.then_some((request.namespace.as_str(), object.kind.as_str()));
+        let policies = snapshot.policies.candidates(place);
+        policies.filter(|policy| self.is_for(policy, request))
     }
 
     fn match_policy<'a>(

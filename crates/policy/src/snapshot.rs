@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use assay_core::ports::Verifier;
 
-use crate::{ImageGlob, Match};
+use crate::{ImageGlob, Match, Policies};
 
 /// Every policy in force, and what decides where none does.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// The policies, in order of kind and name.
-    pub policies: Vec<Arc<Policy>>,
+    pub policies: Policies,
     /// What decides for images that no enforcing cluster policy covers.
     pub default_action: DefaultAction,
     /// Hosts for which `onError: warn` and `allow` count.

@@ -46,6 +46,12 @@ impl Wildcard {
         self.text.is_empty() && !self.any_before && !self.any_after
     }
 
+    /// How every name that matches begins, and whether more may follow; `None` where names that match
+    /// may begin with anything.
+    pub(crate) fn beginning(&self) -> Option<(&str, bool)> {
+        (!self.any_before).then_some((self.text.as_str(), self.any_after))
+    }
+
     /// Whether a whole name matches. The empty pattern matches the empty name only.
     pub fn matches(&self, name: &str) -> bool {
         match (self.any_before, self.any_after) {

@@ -33,6 +33,14 @@ impl AddressGuard {
         refusal.filter(|reason| *reason != LOOPBACK || !self.allows_loopback)
     }
 
+    /// Why `name` is not to be asked for; `None` where what it resolves to decides. Behind a proxy
+    /// nothing is resolved here, and `localhost` would be the proxy's own (RFC 6761, section 6.3).
+    pub(crate) fn refusal_of_name(self, name: &str) -> Option<&'static str> {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let loopback = name == "localhost" || name.ends_with(".localhost");
+        (loopback && !self.allows_loopback).then_some(LOOPBACK)
+    }
+
     /// The addresses, or why they are not to be connected to: one bad one is enough.
     fn admit(self, addresses: Vec<SocketAddr>) -> Result<Addrs, ResolveError> {
         if addresses.is_empty() {
@@ -174,6 +182,21 @@ mod tests {
         }
         for address in ["0.0.0.0", "::", "169.254.169.254", "fe80::1"] {
             check(address, true, Some("it is"));
+        }
+    }
+
+    #[test]
+    fn rejects_names_of_this_machine() {
+        for (name, expect) in [
+            ("localhost", true),
+            ("localhost.", true),
+            ("a.localhost", true),
+            ("localhost.example", false),
+            ("alocalhost", false),
+        ] {
+            let guard = |allows_loopback| AddressGuard { allows_loopback };
+            assert_eq!(guard(false).refusal_of_name(name).is_some(), expect, "{name}");
+            assert_eq!(guard(true).refusal_of_name(name), None, "{name}");
         }
     }
 

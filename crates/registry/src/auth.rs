@@ -13,7 +13,7 @@ use serde::Deserialize;
 use url::{Host, Url, form_urlencoded};
 
 use crate::challenge::Challenge;
-use crate::config::{Hosts, same_origin};
+use crate::hosts::{Hosts, same_origin};
 use crate::http::{Call, Http, Purpose, host_of, malformed};
 use crate::tokens::Grant;
 
@@ -57,7 +57,7 @@ impl Http {
             (Challenge::Bearer { realm, service }, credential) => {
                 let realm = trusted_realm(&self.hosts, origin, &realm, credential.is_some())?;
                 let service = service.as_deref().unwrap_or_default();
-                self.token(&realm, service, repository, credential).await
+                self.token(&realm, service, repository, access).await
             }
         }
     }
@@ -67,15 +67,20 @@ impl Http {
         realm: &Url,
         service: &str,
         repository: &Repository,
-        credential: Option<&Credential>,
+        access: &Access,
     ) -> Result<Grant, StoreError> {
+        let credential = access.credential();
         let scope = format!("repository:{}:pull", repository.path());
         let mut call = Call {
             method: Method::GET,
             url: realm.clone(),
             accept: None,
             body: None,
-            purpose: Purpose::Registry(repository.host(), "token"),
+            purpose: Purpose::Registry {
+                name: repository.host(),
+                operation: "token",
+                scope: access.scope(),
+            },
         };
         let mut authorization = None;
         if let Some(Credential::IdentityToken(token)) = credential {
@@ -193,20 +198,21 @@ fn denied(url: &Url) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{HostConfig, Loopback, RegistryConfig};
+    use crate::config::{HostConfig, RegistryConfig};
 
     fn hosts() -> Hosts {
         let host = |host: &str, plain_http, realm: &str| HostConfig {
             host: host.into(),
             plain_http: Some(plain_http),
             token_realms: vec![realm.into()],
+            ..HostConfig::default()
         };
         Hosts::compile(&RegistryConfig {
             hosts: vec![
                 host("registry.corp.example", false, "auth.corp.example"),
                 host("plain.corp.example:5000", true, "auth.corp.example"),
             ],
-            loopback: Loopback::Refused,
+            ..RegistryConfig::default()
         })
         .unwrap()
     }

@@ -1,10 +1,8 @@
-//! What the administrator says about registries, compiled: which hosts are spoken to without TLS,
-//! which may be at internal addresses, and where else their passwords may go.
+//! What can be configured about registries. Whoever makes it reads the files and the environment:
+//! nothing here does.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use assay_core::{ConfigError, StoreError};
-use url::{Host, Url};
+use std::fmt;
+use std::num::NonZeroU16;
 
 /// Everything that can be configured about registries.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +11,8 @@ pub struct RegistryConfig {
     pub hosts: Vec<HostConfig>,
     /// Whether loopback addresses may be connected to.
     pub loopback: Loopback,
+    /// The proxies between here and everything but loopback hosts.
+    pub proxies: ProxyConfig,
 }
 
 /// The settings of one registry.
@@ -23,8 +23,47 @@ pub struct HostConfig {
     /// Whether it is spoken to without TLS; by default only a loopback host is, where
     /// [`Loopback::Allowed`] holds.
     pub plain_http: Option<bool>,
+    /// The only roots that its certificate may lead to, in place of the machine's.
+    pub ca: Option<Pem>,
+    /// The certificate by which this process shows who it is: on this host only, and never behind
+    /// a redirect or at a token realm on another.
+    pub client_certificate: Option<ClientCertificate>,
+    /// `host[/path]`, asked in this order before the registry itself. What a mirror is reached by
+    /// (TLS, roots, address) is for its own entry in `hosts` to say.
+    pub mirrors: Vec<String>,
     /// Hosts besides its own and its registrable domain whose token endpoints get its passwords.
     pub token_realms: Vec<String>,
+    /// Requests under way at once on its behalf; `None` means 16.
+    pub max_concurrent: Option<NonZeroU16>,
+}
+
+/// PEM, and the file that messages name it by.
+#[derive(Clone)]
+pub struct Pem {
+    /// Where it was read from.
+    pub file: String,
+    /// What the file holds.
+    pub bytes: Vec<u8>,
+}
+
+/// A client certificate: the two cannot be had apart.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// The certificate, with the chain to its root if the registry needs one.
+    pub chain: Pem,
+    /// Its private key.
+    pub key: Pem,
+}
+
+/// Proxies, as the environment variables of their names hold them; empty is none.
+#[derive(Clone, Default)]
+pub struct ProxyConfig {
+    /// `HTTPS_PROXY`: for what is reached by https, which it tunnels (CONNECT).
+    pub https: Option<String>,
+    /// `HTTP_PROXY`: for what is reached by plain HTTP.
+    pub http: Option<String>,
+    /// `NO_PROXY`: hosts, domains, addresses and networks that are reached without one.
+    pub no_proxy: Option<String>,
 }
 
 /// What loopback addresses are.
@@ -37,227 +76,16 @@ pub enum Loopback {
     Refused,
 }
 
-/// [`RegistryConfig`], by authority.
-#[derive(Debug)]
-pub(crate) struct Hosts {
-    settings: BTreeMap<String, Settings>,
-    loopback: Loopback,
-}
-
-#[derive(Debug)]
-struct Settings {
-    plain_http: bool,
-    token_realms: BTreeSet<String>,
-}
-
-impl Hosts {
-    /// The compiled form of `config`.
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the host or token realm that is not one, or stands twice.
-    pub(crate) fn compile(config: &RegistryConfig) -> Result<Self, ConfigError> {
-        let mut hosts = Self { settings: BTreeMap::new(), loopback: config.loopback };
-        for (index, host) in config.hosts.iter().enumerate() {
-            let field = |name: &str| format!("registries[{index}].{name}");
-            let secure = parse(&host.host, "https", &field("host"))?;
-            let plain_http = host.plain_http.unwrap_or(hosts.is_plain_by_default(&secure));
-            let url = match plain_http {
-                true => parse(&host.host, "http", &field("host"))?,
-                false => secure,
-            };
-            let realms = host.token_realms.iter().enumerate().map(|(index, realm)| {
-                parse(realm, "https", &field(&format!("tokenRealms[{index}]")))
-                    .map(|url| authority(&url))
-            });
-            let settings = Settings { plain_http, token_realms: realms.collect::<Result<_, _>>()? };
-            if hosts.settings.insert(authority(&url), settings).is_some() {
-                return Err(ConfigError {
-                    field: field("host"),
-                    reason: format!("'{}' stands twice", host.host),
-                });
-            }
-        }
-        Ok(hosts)
-    }
-
-    /// Where the registry that references call `host` is: `https://registry-1.docker.io/`.
-    ///
-    /// # Errors
-    /// [`StoreError::Blocked`] where `host` is no host.
-    pub(crate) fn origin(&self, host: &str) -> Result<Url, StoreError> {
-        let blocked = |_| StoreError::Blocked { host: host.to_owned(), reason: "it is not a host" };
-        let plain = parse(host, "http", "host").map_err(blocked)?;
-        match self.is_plain(&plain) {
-            true => Ok(plain),
-            false => parse(host, "https", "host").map_err(blocked),
-        }
-    }
-
-    /// Whether the administrator named the host of `url`.
-    pub(crate) fn is_listed(&self, url: &Url) -> bool {
-        self.settings.contains_key(&authority(url))
-    }
-
-    /// Whether the host of `url` is spoken to without TLS.
-    pub(crate) fn is_plain(&self, url: &Url) -> bool {
-        match self.settings.get(&authority(url)) {
-            Some(settings) => settings.plain_http,
-            None => self.is_plain_by_default(url),
-        }
-    }
-
-    /// Whether loopback addresses may be connected to.
-    pub(crate) fn allows_loopback(&self) -> bool {
-        self.loopback == Loopback::Allowed
-    }
-
-    /// Whether `realm` is among the configured token realms of `registry`.
-    pub(crate) fn is_token_realm(&self, registry: &Url, realm: &Url) -> bool {
-        self.settings
-            .get(&authority(registry))
-            .is_some_and(|settings| settings.token_realms.contains(&authority(realm)))
-    }
-
-    fn is_plain_by_default(&self, url: &Url) -> bool {
-        self.allows_loopback() && is_loopback(url)
+impl fmt::Debug for Pem {
+    /// The file only: it may be a private key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pem({})", self.file)
     }
 }
 
-/// Whether the host of `url` is loopback by its very name.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-/// Whether both are one server: scheme, host and port.
-pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
-    one.scheme() == other.scheme() && authority(one) == authority(other)
-}
-
-/// Host and port of `url`, the port always written.
-fn authority(url: &Url) -> String {
-    let port = url.port_or_known_default().unwrap_or_default();
-    format!("{}:{port}", url.host_str().unwrap_or_default())
-}
-
-/// The root URL of `host`, which is a host with or without a port and nothing else.
-fn parse(host: &str, scheme: &str, field: &str) -> Result<Url, ConfigError> {
-    let wrong = || ConfigError {
-        field: field.to_owned(),
-        reason: format!("'{host}' is not a host: write registry.example or registry.example:5000"),
-    };
-    if host.contains(|char: char| char.is_whitespace() || "/\\@?#*".contains(char)) {
-        return Err(wrong());
-    }
-    let endpoint = match host {
-        DOCKER_HUB => DOCKER_HUB_ENDPOINT,
-        other => other,
-    };
-    Url::parse(&format!("{scheme}://{endpoint}/")).map_err(|_| wrong())
-}
-
-/// Docker Hub's name in references, and where its registry is.
-const DOCKER_HUB: &str = "docker.io";
-const DOCKER_HUB_ENDPOINT: &str = "registry-1.docker.io";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hosts(loopback: Loopback) -> Hosts {
-        let host = |host: &str, plain_http| HostConfig {
-            host: host.into(),
-            plain_http,
-            token_realms: vec!["auth.corp.example".into()],
-        };
-        Hosts::compile(&RegistryConfig {
-            hosts: vec![
-                host("registry.corp.example", None),
-                host("plain.corp.example", Some(true)),
-                host("10.0.0.1:5000", Some(true)),
-                host("127.0.0.1:5443", Some(false)),
-                host("docker.io", None),
-            ],
-            loopback,
-        })
-        .unwrap()
-    }
-
-    #[test]
-    fn speaks_plain_http_by_exact_host_only() {
-        use Loopback::{Allowed, Refused};
-        for (loopback, host, expect) in [
-            (Refused, "registry.corp.example", "https://registry.corp.example/"),
-            (Refused, "plain.corp.example", "http://plain.corp.example/"),
-            (Refused, "plain.corp.example:5000", "https://plain.corp.example:5000/"),
-            (Refused, "sub.plain.corp.example", "https://sub.plain.corp.example/"),
-            (Refused, "10.0.0.1:5000", "http://10.0.0.1:5000/"),
-            (Refused, "10.0.0.1:5001", "https://10.0.0.1:5001/"),
-            (Refused, "docker.io", "https://registry-1.docker.io/"),
-            (Refused, "127.0.0.1:5000", "https://127.0.0.1:5000/"),
-            (Allowed, "127.0.0.1:5000", "http://127.0.0.1:5000/"),
-            (Allowed, "127.0.0.1:5443", "https://127.0.0.1:5443/"),
-            (Allowed, "localhost:5000", "http://localhost:5000/"),
-            (Allowed, "[::1]:5000", "http://[::1]:5000/"),
-            (Allowed, "localhost.example:5000", "https://localhost.example:5000/"),
-            (Allowed, "10.0.0.2:5000", "https://10.0.0.2:5000/"),
-        ] {
-            let origin = hosts(loopback).origin(host).unwrap();
-            assert_eq!(origin.as_str(), expect, "{host} {loopback:?}");
-        }
-    }
-
-    #[test]
-    fn lists_exact_hosts_only() {
-        for (url, expect) in [
-            ("https://registry.corp.example/v2/", true),
-            ("https://registry.corp.example:443/v2/", true),
-            ("https://registry.corp.example:8443/v2/", false),
-            ("http://registry.corp.example/v2/", false),
-            ("https://corp.example/v2/", false),
-            ("https://registry-1.docker.io/v2/", true),
-            ("https://docker.io/v2/", false),
-        ] {
-            let found = hosts(Loopback::Refused).is_listed(&url.parse().unwrap());
-            assert_eq!(found, expect, "{url}");
-        }
-    }
-
-    #[test]
-    fn rejects_configuration_that_it_cannot_use() {
-        for (host, realm, field) in [
-            ("", "a.example", "registries[0].host"),
-            ("https://a.example", "a.example", "registries[0].host"),
-            ("*.a.example", "a.example", "registries[0].host"),
-            ("user@a.example", "a.example", "registries[0].host"),
-            ("a.example:port", "a.example", "registries[0].host"),
-            ("a.example/path", "a.example", "registries[0].host"),
-            ("a.example", "a.example/token", "registries[0].tokenRealms[0]"),
-        ] {
-            let config = RegistryConfig {
-                hosts: vec![HostConfig {
-                    host: host.into(),
-                    plain_http: None,
-                    token_realms: vec![realm.into()],
-                }],
-                loopback: Loopback::Refused,
-            };
-            assert_eq!(Hosts::compile(&config).unwrap_err().field, field, "{host}");
-        }
-    }
-
-    #[test]
-    fn rejects_a_host_that_stands_twice() {
-        let host = |host: &str| HostConfig { host: host.into(), ..HostConfig::default() };
-        let config = |second: &str| RegistryConfig {
-            hosts: vec![host("a.example"), host(second)],
-            loopback: Loopback::Refused,
-        };
-        assert!(Hosts::compile(&config("b.example")).is_ok());
-        assert!(Hosts::compile(&config("a.example:443")).is_err());
+impl fmt::Debug for ProxyConfig {
+    /// Nothing of it: a proxy's URL may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProxyConfig(redacted)")
     }
 }

@@ -48,6 +48,16 @@ impl DockerConfig {
         Self::with_helpers(path.into(), clock, Helpers::default())
     }
 
+    /// The credentials that `bytes`, a `config.json`, holds itself for `repository`, the longest path
+    /// first. No helper is asked.
+    ///
+    /// # Errors
+    /// A text that names the field, and nothing that stands in it.
+    pub fn stored(bytes: &[u8], repository: &Repository) -> Result<Vec<Credential>, String> {
+        let file = File::parse(bytes)?;
+        Ok(best(&file.auths, repository).into_iter().cloned().collect())
+    }
+
     pub(crate) fn with_helpers(path: PathBuf, clock: Arc<dyn Clock>, helpers: Helpers) -> Self {
         Self { path, clock, helpers, answers: Mutex::default() }
     }

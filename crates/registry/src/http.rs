@@ -6,16 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assay_core::ports::{Clock, Recorder};
-use assay_core::{ConfigError, Digest, StoreError};
+use assay_core::{AccessScope, ConfigError, Digest, StoreError};
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client};
-use url::{Host, Url};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+use reqwest::Certificate;
+use url::Url;
 
-use crate::address::{AddressGuard, ResolveError};
-use crate::config::{Hosts, is_loopback};
+use crate::address::ResolveError;
+use crate::clients::{Clients, Timeouts};
+use crate::config::RegistryConfig;
+use crate::gate::{Flight, Gates, Party};
+use crate::hosts::{CONCURRENT_DEFAULT, Hosts};
 
 /// What is to be asked.
 #[derive(Clone, Debug)]
@@ -33,46 +37,26 @@ pub(crate) struct Call<'a> {
 pub(crate) enum Purpose<'a> {
     /// Something that is no registry: plain HTTP is as good, and nobody counts.
     Fetch,
-    /// A step of this operation on the registry of this name: counted; https unless configured.
-    Registry(&'a str, &'static str),
+    /// A step of an operation on a registry: counted; https unless configured.
+    Registry {
+        /// What references call it.
+        name: &'a str,
+        operation: &'static str,
+        /// On whose behalf.
+        scope: &'a AccessScope,
+    },
 }
 
 /// The head of an answer, with its body to come.
-#[derive(Debug)]
 pub(crate) struct Answer {
     response: reqwest::Response,
     url: Url,
+    flight: Flight,
 }
-
-/// How long to wait.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeouts {
-    pub(crate) connect: Duration,
-    pub(crate) read: Duration,
-    pub(crate) exchange: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { connect: CONNECT_TIMEOUT, read: READ_TIMEOUT, exchange: EXCHANGE_TIMEOUT }
-    }
-}
-
-/// The time for a connection to stand; far registries need well below one second.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The time between two pieces of an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The time for a whole exchange: 64 MiB at 1 MiB per second.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(64);
 
 /// Bytes read of an answer that nobody looks at, so that its connection can be used again. Above
 /// the 2 KiB of errors seen; a connection with more in it is closed.
 const DISCARDED_BYTES_MAX: usize = 64 * 1024;
-
-/// Connections kept per host while nobody asks.
-const IDLE_CONNECTIONS_MAX: usize = 8;
 
 /// Bytes of a host in a message: the longest DNS name.
 const HOST_BYTES_MAX: usize = 255;
@@ -80,55 +64,28 @@ const HOST_BYTES_MAX: usize = 255;
 /// Everything that talks to servers.
 pub(crate) struct Http {
     pub(crate) hosts: Hosts,
-    /// For hosts that strangers name.
-    guarded: Client,
-    /// For hosts that the administrator names.
-    listed: Client,
-    /// For loopback hosts, which no proxy could reach.
-    direct: Client,
+    clients: Clients,
+    gates: Gates,
     recorder: Arc<dyn Recorder>,
     clock: Arc<dyn Clock>,
 }
 
 impl Http {
-    /// Clients for `hosts` that trust the machine's roots or, in tests, `roots`.
+    /// The way to the servers that `config` allows, by the machine's roots or, in tests, `roots`.
     ///
     /// # Errors
-    /// [`ConfigError`] where the machine has no roots.
+    /// [`ConfigError`] naming what cannot be used.
     pub(crate) fn new(
-        hosts: Hosts,
+        config: &RegistryConfig,
         timeouts: Timeouts,
         roots: Option<Certificate>,
         recorder: Arc<dyn Recorder>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
-        let builder = || {
-            let builder = Client::builder()
-                .user_agent(concat!("assay/", env!("CARGO_PKG_VERSION")))
-                .redirect(Policy::none())
-                .referer(false)
-                .connect_timeout(timeouts.connect)
-                .read_timeout(timeouts.read)
-                .timeout(timeouts.exchange)
-                .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX);
-            match &roots {
-                Some(roots) => builder.tls_certs_only([roots.clone()]),
-                None => builder,
-            }
-        };
-        let guard = AddressGuard { allows_loopback: hosts.allows_loopback() };
-        let failed = |_| ConfigError {
-            field: "registries".into(),
-            reason: "no trusted TLS roots: install the system's CA certificates".into(),
-        };
-        Ok(Self {
-            guarded: builder().dns_resolver(guard).build().map_err(failed)?,
-            listed: builder().build().map_err(failed)?,
-            direct: builder().no_proxy().build().map_err(failed)?,
-            hosts,
-            recorder,
-            clock,
-        })
+        let hosts = Hosts::compile(config)?;
+        let clients = Clients::new(config, &hosts, timeouts, roots)?;
+        let gates = Gates::new(timeouts.queue, Arc::clone(&clock));
+        Ok(Self { hosts, clients, gates, recorder, clock })
     }
 
     /// The time since an arbitrary start.
@@ -136,14 +93,16 @@ impl Http {
         self.clock.ticks()
     }
 
-    /// The answer to `call` at `url`, of whatever status; what came with a failure is discarded.
+    /// The answer to `call` at `url`, of whatever status.
     pub(crate) async fn send(
         &self,
         call: &Call<'_>,
         url: &Url,
         authorization: Option<&HeaderValue>,
     ) -> Result<Answer, StoreError> {
-        let client = self.client(url, call.purpose)?;
+        let plain_allowed = matches!(call.purpose, Purpose::Fetch) || self.hosts.is_plain(url);
+        let client = self.clients.client(&self.hosts, url, plain_allowed)?;
+        let flight = self.enter(call).await?;
         let mut request = client.request(call.method.clone(), url.clone());
         if let Some(accept) = call.accept {
             request = request.header(ACCEPT, accept);
@@ -156,50 +115,55 @@ impl Http {
         }
         let started = self.ticks();
         let result = request.send().await;
-        if let Purpose::Registry(registry, operation) = call.purpose {
+        if let Purpose::Registry { name, operation, .. } = call.purpose {
             let code = result.as_ref().map_or(0, |response| response.status().as_u16());
             let duration = self.ticks().saturating_sub(started);
-            self.recorder.registry_request(registry, operation, code, duration);
+            self.recorder.registry_request(name, operation, code, duration);
         }
-        let mut answer = Answer {
-            response: result.map_err(|error| transport_error(&error, url))?,
-            url: url.clone(),
-        };
-        if !answer.status().is_success() {
-            answer.discard().await;
-        }
+        let response = result.map_err(|error| {
+            let error = transport_error(&error, url);
+            flight.failed(&error);
+            error
+        })?;
+        let mut answer = Answer { response, url: url.clone(), flight };
+        answer.arrived(&call.method, self.clock.now()).await;
         Ok(answer)
     }
 
-    /// The client that may ask `url`.
-    fn client(&self, url: &Url, purpose: Purpose<'_>) -> Result<&Client, StoreError> {
-        let blocked = |reason| Err(StoreError::Blocked { host: host_of(url), reason });
-        let plain = matches!(purpose, Purpose::Fetch) || self.hosts.is_plain(url);
-        if url.scheme() != "https" && !(url.scheme() == "http" && plain) {
-            return blocked("it is not reached by https");
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return blocked("its URL holds credentials");
-        }
-        let (loopback, listed) = (is_loopback(url), self.hosts.is_listed(url));
-        if loopback && (listed || self.hosts.allows_loopback()) {
-            return Ok(&self.direct);
-        }
-        if listed {
-            return Ok(&self.listed);
-        }
-        let guard = AddressGuard { allows_loopback: false };
-        let refusal = match url.host() {
-            Some(Host::Ipv4(address)) => guard.refusal(address.into()),
-            Some(Host::Ipv6(address)) => guard.refusal(address.into()),
-            Some(Host::Domain(_)) => None,
-            None => Some("its URL has no host"),
+    /// A place among the requests on behalf of whoever `call` is for, wherever redirects lead.
+    async fn enter(&self, call: &Call<'_>) -> Result<Flight, StoreError> {
+        let (party, places, scope) = match call.purpose {
+            Purpose::Fetch => {
+                let party = Party::Server(host_of(&call.url));
+                (party, CONCURRENT_DEFAULT.into(), &AccessScope::Public)
+            }
+            Purpose::Registry { name, scope, .. } => {
+                let party = Party::Registry(name.to_owned());
+                (party, self.hosts.max_concurrent(name), scope)
+            }
         };
-        refusal.map_or(Ok(&self.guarded), blocked)
+        self.gates.enter(party, places, scope).await
     }
 }
 
 impl Answer {
+    /// Notes what the head tells about the server. An answer with nothing to read is over here, and
+    /// its place goes to the next; what came with a failure is discarded.
+    async fn arrived(&mut self, method: &Method, now: Timestamp) {
+        let status = self.status();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            self.flight.throttled(retry_after(self.headers(), now));
+        } else if status.is_server_error() {
+            self.flight.failed(&server_error(&self.url));
+        } else if method == Method::HEAD || !status.is_success() {
+            self.flight.succeeded();
+        } else {
+            return;
+        }
+        self.discard().await;
+        self.flight.leave();
+    }
+
     /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         self.response.status()
@@ -232,9 +196,7 @@ impl Answer {
             401 | 403 => Err(StoreError::Denied { host, status }),
             404 => Err(StoreError::NotFound { host }),
             429 => Err(StoreError::Throttled { host }),
-            500..=599 => {
-                Err(StoreError::Unreachable { host, reason: "it answers with a server error" })
-            }
+            500..=599 => Err(server_error(&self.url)),
             _ => Err(self.malformed("an unexpected HTTP status")),
         }
     }
@@ -251,6 +213,19 @@ impl Answer {
     /// [`StoreError::TooLarge`], [`StoreError::DigestMismatch`], or how the transport failed.
     pub(crate) async fn body(
         mut self,
+        bytes_max: u64,
+        expected: Option<&Digest>,
+    ) -> Result<Bytes, StoreError> {
+        let body = self.read(bytes_max, expected).await;
+        match &body {
+            Ok(_) => self.flight.succeeded(),
+            Err(error) => self.flight.failed(error),
+        }
+        body
+    }
+
+    async fn read(
+        &mut self,
         bytes_max: u64,
         expected: Option<&Digest>,
     ) -> Result<Bytes, StoreError> {
@@ -304,6 +279,22 @@ pub(crate) fn malformed(url: &Url, reason: &'static str) -> StoreError {
     StoreError::Malformed { host: host_of(url), reason }
 }
 
+fn server_error(url: &Url) -> StoreError {
+    StoreError::Unreachable { host: host_of(url), reason: "it answers with a server error" }
+}
+
+/// How long a 429 asks to wait, in seconds or until a date (RFC 9110, section 10.2.3); zero where it
+/// says nothing that is understood.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Duration {
+    let text = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Ok(seconds) = text.parse() {
+        return Duration::from_secs(seconds);
+    }
+    let date = DateTimeParser::new().parse_timestamp(text).ok();
+    let wait = date.map(|date| date.duration_since(now)).unwrap_or_default();
+    wait.try_into().unwrap_or_default()
+}
+
 /// What `error` means. Its own text is left out: it names URLs that servers chose.
 fn transport_error(error: &reqwest::Error, url: &Url) -> StoreError {
     let host = host_of(url);
@@ -324,4 +315,32 @@ fn transport_error(error: &reqwest::Error, url: &Url) -> StoreError {
 fn is_tls_error(cause: &(dyn Error + 'static)) -> bool {
     let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     cause.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls_error(inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_how_long_to_wait() {
+        let now = "2026-11-22T08:00:00Z".parse().unwrap();
+        for (text, expect) in [
+            ("0", 0),
+            ("7", 7),
+            ("18446744073709551615", u64::MAX),
+            ("18446744073709551616", 0),
+            ("Sun, 22 Nov 2026 08:00:30 GMT", 30),
+            ("Sun, 22 Nov 2026 07:59:30 GMT", 0),
+            ("Mon, 22 Nov 2026 08:00:30 GMT", 0),
+            ("-1", 0),
+            ("1.5", 0),
+            ("soon", 0),
+            ("", 0),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            assert_eq!(retry_after(&headers, now).as_secs(), expect, "{text}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), Duration::ZERO);
+    }
 }

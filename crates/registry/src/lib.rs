@@ -24,11 +24,16 @@
 mod address;
 mod auth;
 mod challenge;
+mod clients;
 mod config;
 mod credential_helper;
 mod docker_config;
 mod fetch;
+mod gate;
+mod health;
+mod hosts;
 mod http;
+mod mirrors;
 mod redirect;
 mod referrers;
 mod store;
@@ -36,6 +41,6 @@ mod store;
 mod tests;
 mod tokens;
 
-pub use config::{HostConfig, Loopback, RegistryConfig};
+pub use config::{ClientCertificate, HostConfig, Loopback, Pem, ProxyConfig, RegistryConfig};
 pub use docker_config::DockerConfig;
 pub use store::Registry;

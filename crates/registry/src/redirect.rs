@@ -4,7 +4,7 @@ use assay_core::StoreError;
 use http::{HeaderValue, StatusCode};
 use url::Url;
 
-use crate::config::same_origin;
+use crate::hosts::same_origin;
 use crate::http::{Answer, Call, Http, malformed};
 
 /// Redirects followed for one request; registries need one, to the storage behind them.

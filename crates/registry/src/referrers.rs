@@ -4,16 +4,15 @@
 //! The list is never filtered by artifact type here: a registry need not do that, and one that does
 //! is not believed.
 
-use assay_core::ports::{ArtifactStore, Selector};
-use assay_core::{
-    Descriptor, Digest, MANIFEST_BYTES_MAX, Manifest, StoreError, Subject, media_type,
-};
+use assay_core::ports::Selector;
+use assay_core::{Descriptor, Digest, MANIFEST_BYTES_MAX, Manifest, StoreError, media_type};
 use http::header::LINK;
 use http::{Method, StatusCode};
 use url::Url;
 
-use crate::config::same_origin;
+use crate::hosts::same_origin;
 use crate::http::{Answer, malformed};
+use crate::mirrors::Place;
 use crate::store::{Ask, Registry};
 
 /// Referrers listed for one subject; what verifiers look at is far below.
@@ -29,16 +28,17 @@ const PAGE_BYTES_MAX: u64 = MANIFEST_BYTES_MAX;
 const TAG_DIGITS_MAX: usize = 64;
 
 impl Registry {
-    /// All referrers that the registry lists for `subject`.
+    /// All referrers that `place` lists for `subject`.
     ///
     /// # Errors
     /// [`StoreError`], and never [`StoreError::NotFound`]: having none is an empty list, and only
     /// the registry's own 404 says so.
     pub(crate) async fn list_referrers(
         &self,
-        subject: &Subject,
+        place: &Place,
+        subject: &Digest,
     ) -> Result<Vec<Descriptor>, StoreError> {
-        let mut url = self.url(&subject.repository, &format!("referrers/{}", subject.digest()))?;
+        let mut url = self.url(&place.repository, &format!("referrers/{subject}"))?;
         let mut found = Vec::new();
         for page in 1..=REFERRER_PAGES_MAX {
             let ask = Ask {
@@ -47,9 +47,9 @@ impl Registry {
                 url: url.clone(),
                 accept: Some(media_type::OCI_INDEX),
             };
-            let answer = self.ask(&subject.repository, &subject.access, ask).await?;
+            let answer = self.ask(&place.repository, &place.access, ask).await?;
             if page == 1 && lacks_api(answer.status()) {
-                return self.referrers_by_tag(subject).await;
+                return self.referrers_by_tag(place, subject).await;
             }
             let answer = answer.success().map_err(|error| match error {
                 StoreError::NotFound { .. } => malformed(&url, "a page of referrers is missing"),
@@ -67,11 +67,15 @@ impl Registry {
         Err(StoreError::TooMany { what: "pages of referrers", limit: REFERRER_PAGES_MAX })
     }
 
-    async fn referrers_by_tag(&self, subject: &Subject) -> Result<Vec<Descriptor>, StoreError> {
-        let tag = Selector::Tag(referrers_tag(subject.digest()));
-        match self.manifest(&subject.repository, &tag, &subject.access).await {
+    async fn referrers_by_tag(
+        &self,
+        place: &Place,
+        subject: &Digest,
+    ) -> Result<Vec<Descriptor>, StoreError> {
+        let tag = Selector::Tag(referrers_tag(subject));
+        match self.read_manifest(place, &tag).await {
             Ok(index) => {
-                let found = entries(&index.bytes, &self.url(&subject.repository, "")?)?;
+                let found = entries(&index.bytes, &self.url(&place.repository, "")?)?;
                 bounded(&found)?;
                 Ok(found)
             }

@@ -1,21 +1,22 @@
-//! Reads from registries: how each operation of the port is asked, and what its answer proves.
+//! Reads from one place: how each operation of the port is asked, and what its answer proves.
 
 use std::sync::Arc;
 
-use assay_core::ports::{ArtifactStore, Clock, FetchedManifest, Recorder, Selector};
+use assay_core::ports::{Clock, FetchedManifest, Recorder, Selector};
 use assay_core::{
-    Access, ConfigError, Descriptor, Digest, MANIFEST_BYTES_MAX, Repository, StoreError, Subject,
-    media_type,
+    Access, ConfigError, Descriptor, Digest, MANIFEST_BYTES_MAX, Repository, StoreError, media_type,
 };
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use reqwest::Certificate;
 use url::Url;
 
 use crate::challenge;
-use crate::config::{Hosts, RegistryConfig, same_origin};
-use crate::http::{Answer, Call, Http, Purpose, Timeouts};
+use crate::clients::Timeouts;
+use crate::config::RegistryConfig;
+use crate::hosts::same_origin;
+use crate::http::{Answer, Call, Http, Purpose};
+use crate::mirrors::Place;
 use crate::tokens::{self, TokenCache};
 
 /// All registries, by the one configuration. It keeps connections and tokens, never content.
@@ -33,11 +34,11 @@ pub(crate) struct Ask<'a> {
 }
 
 impl Registry {
-    /// Registries as `config` has them, over TLS with the machine's roots, and through the proxies
-    /// that the environment names: what a name resolves to is then for the proxy to judge.
+    /// Registries as `config` has them, over TLS with the machine's roots. Behind a proxy, what a name
+    /// resolves to is for the proxy to judge; an address in a URL is judged here all the same.
     ///
     /// # Errors
-    /// [`ConfigError`] naming the field of a host that is not one, or where there are no roots.
+    /// [`ConfigError`] naming the field of what cannot be used, or where there are no roots.
     pub fn new(
         config: &RegistryConfig,
         recorder: Arc<dyn Recorder>,
@@ -54,11 +55,8 @@ impl Registry {
         recorder: Arc<dyn Recorder>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
-        let hosts = Hosts::compile(config)?;
-        Ok(Self {
-            http: Http::new(hosts, timeouts, roots, recorder, clock)?,
-            tokens: TokenCache::default(),
-        })
+        let http = Http::new(config, timeouts, roots, recorder, clock)?;
+        Ok(Self { http, tokens: TokenCache::default() })
     }
 
     /// The URL of `part` of `repository`: `manifests/latest`.
@@ -94,7 +92,11 @@ impl Registry {
             url: ask.url,
             accept: ask.accept,
             body: None,
-            purpose: Purpose::Registry(repository.host(), ask.operation),
+            purpose: Purpose::Registry {
+                name: repository.host(),
+                operation: ask.operation,
+                scope: access.scope(),
+            },
         };
         let key = tokens::key(repository, access);
         let known = self.tokens.get(&key, self.http.ticks());
@@ -131,20 +133,19 @@ impl Registry {
         let ask = Ask { operation, method, url, accept: Some(&accept) };
         self.ask(repository, access, ask).await?.success()
     }
-}
 
-#[async_trait]
-impl ArtifactStore for Registry {
-    async fn resolve(
+    /// [`ArtifactStore::resolve`](assay_core::ports::ArtifactStore::resolve) at this place alone, as
+    /// are the reads below.
+    pub(crate) async fn read_descriptor(
         &self,
-        repository: &Repository,
+        place: &Place,
         at: &Selector,
-        access: &Access,
     ) -> Result<Descriptor, StoreError> {
+        let Place { repository, access } = place;
         let asked = self.ask_manifest(repository, at, access, Method::HEAD, "head_manifest");
         let answer = asked.await?;
         let Some(digest) = content_digest(&answer)? else {
-            return Ok(self.manifest(repository, at, access).await?.descriptor);
+            return Ok(self.read_manifest(place, at).await?.descriptor);
         };
         match at {
             Selector::Digest(expected) if *expected != digest => {
@@ -157,11 +158,10 @@ impl ArtifactStore for Registry {
         }
     }
 
-    async fn manifest(
+    pub(crate) async fn read_manifest(
         &self,
-        repository: &Repository,
+        Place { repository, access }: &Place,
         at: &Selector,
-        access: &Access,
     ) -> Result<FetchedManifest, StoreError> {
         let asked = self.ask_manifest(repository, at, access, Method::GET, "manifest");
         let answer = asked.await?;
@@ -176,15 +176,10 @@ impl ArtifactStore for Registry {
         Ok(FetchedManifest { descriptor, bytes })
     }
 
-    async fn referrers(&self, subject: &Subject) -> Result<Vec<Descriptor>, StoreError> {
-        self.list_referrers(subject).await
-    }
-
-    async fn blob(
+    pub(crate) async fn read_blob(
         &self,
-        repository: &Repository,
+        Place { repository, access }: &Place,
         digest: &Digest,
-        access: &Access,
         bytes_max: u64,
     ) -> Result<Bytes, StoreError> {
         let ask = Ask {

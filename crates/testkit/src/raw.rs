@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +15,8 @@ use tokio::task::JoinSet;
 pub enum RawAnswer {
     /// These bytes, then an orderly end.
     Close(Vec<u8>),
+    /// These bytes one by one, with this much time between two, then an orderly end.
+    Drip(Vec<u8>, Duration),
     /// These bytes, then silence for as long as the server lives.
     Hang(Vec<u8>),
     /// These bytes, then a TCP reset, which may overtake them.
@@ -67,12 +70,26 @@ async fn accept(listener: TcpListener, script: Vec<RawAnswer>, connections: Arc<
 /// Plays one answer. A client that goes away early ends it, which is no fault of the server's.
 async fn play(mut stream: TcpStream, answer: RawAnswer) -> io::Result<()> {
     read_request_head(&mut stream).await?;
-    let (RawAnswer::Close(bytes) | RawAnswer::Hang(bytes) | RawAnswer::Reset(bytes)) = &answer;
-    stream.write_all(bytes).await?;
     match answer {
-        RawAnswer::Close(_) => stream.shutdown().await,
-        RawAnswer::Hang(_) => std::future::pending().await,
-        RawAnswer::Reset(_) => stream.set_zero_linger(),
+        RawAnswer::Close(bytes) => {
+            stream.write_all(&bytes).await?;
+            stream.shutdown().await
+        }
+        RawAnswer::Drip(bytes, pause) => {
+            for byte in bytes {
+                stream.write_u8(byte).await?;
+                tokio::time::sleep(pause).await;
+            }
+            stream.shutdown().await
+        }
+        RawAnswer::Hang(bytes) => {
+            stream.write_all(&bytes).await?;
+            std::future::pending().await
+        }
+        RawAnswer::Reset(bytes) => {
+            stream.write_all(&bytes).await?;
+            stream.set_zero_linger()
+        }
     }
 }
 

@@ -7,18 +7,30 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// How long requests in flight are waited for at the end: as long as the API server waits for one.
-const FINISH_MAX: Duration = Duration::from_secs(30);
+/// How long connections are waited for at the end, for answers to reach whoever asked: a few round
+/// trips, for the slowest.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
 
 /// The pause after a connection could not be taken: what is missing (file descriptors, memory) is
 /// not there again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How far a server is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It serves.
+    Serving,
+    /// It serves, and clients are told to go elsewhere.
+    Leaving,
+    /// It takes no more requests.
+    Ended,
+}
 
 /// A socket that is listened on.
 #[derive(Debug)]
@@ -40,14 +52,17 @@ impl Listener {
     }
 
     /// Serves each connection in a task of its own until `shutdown`; then takes no more, tells
-    /// those that are open to end after the request in flight, and waits for them.
-    pub(crate) async fn serve<S, C>(self, shutdown: impl Future<Output = ()>, serve: S)
-    where
-        S: Fn(TcpStream, Watcher) -> C,
+    /// those that are open by `phase`, and waits until they let go of it.
+    pub(crate) async fn serve<S, C>(
+        self,
+        phase: &watch::Sender<Phase>,
+        shutdown: impl Future<Output = ()>,
+        serve: S,
+    ) where
+        S: Fn(TcpStream, watch::Receiver<Phase>) -> C,
         C: Future<Output = ()> + Send + 'static,
     {
         let slots = Arc::new(Semaphore::new(self.connections_max));
-        let ending = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
@@ -56,7 +71,7 @@ impl Listener {
                 () = &mut shutdown => break,
                 accepted = self.accept(&slots) => accepted,
             };
-            let connection = serve(stream, ending.watcher());
+            let connection = serve(stream, phase.subscribe());
             connections.spawn(async move {
                 connection.await;
                 drop(slot);
@@ -64,7 +79,8 @@ impl Listener {
             while connections.try_join_next().is_some() {}
         }
         drop(self.socket);
-        if timeout(FINISH_MAX, ending.shutdown()).await.is_err() {
+        phase.send_replace(Phase::Ended);
+        if timeout(CLOSE_MAX, phase.closed()).await.is_err() {
             tracing::warn!(open = connections.len(), "connections cut off at the end");
         }
     }
@@ -88,6 +104,26 @@ impl Listener {
             }
         }
     }
+}
+
+/// What `connection` ends in. Once it is `told`, it finishes the requests in flight and takes no
+/// others.
+pub(crate) async fn finish_once<C: GracefulConnection>(
+    told: impl Future<Output = ()>,
+    connection: C,
+) -> C::Output {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = &mut connection => return ended,
+        () = told => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
+}
+
+/// Waits for the end.
+pub(crate) async fn ended(phase: &mut watch::Receiver<Phase>) {
+    // A server that is gone has ended as well.
+    let _ = phase.wait_for(|phase| *phase == Phase::Ended).await;
 }
 
 #[cfg(test)]

@@ -14,17 +14,20 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Body;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::body::{self, BODY_BYTES_MAX, BodyError};
+use crate::body::{self, BODIES_BYTES_MAX, BODY_BYTES_MAX, BodyError};
 use crate::deadline;
 use crate::plain::{not_allowed, text};
 use crate::record::Answered;
 use crate::response::{Answer, Refusal};
 use crate::review::{Head, Review};
 
-/// Where reviews are posted.
-const PATH: &str = "/validate";
+/// Reviews judged at once; those beyond are refused. An API server lets 200 mutating requests run
+/// at once (`--max-mutating-requests-inflight`), or 600 of all kinds by its priorities: this is a
+/// few of them, and a rush.
+pub const REVIEWS_IN_FLIGHT_MAX: usize = 4_096;
 
 /// How long after its deadline a verdict is still waited for before the review is refused without
 /// one: a quarter of what the deadline leaves to the API server.
@@ -42,16 +45,21 @@ impl Judge for Arc<Executor> {
     }
 }
 
-/// Answers AdmissionReviews.
+/// Answers AdmissionReviews. Who may ask is not its affair.
 pub struct Handler<J> {
     judge: J,
+    /// A permit for each byte of the bodies that are read or judged.
+    room: Arc<Semaphore>,
+    /// A permit for each review that is judged.
+    slots: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     recorder: Arc<dyn Recorder>,
 }
 
 /// A review on its way: its bytes, and the ticks that count.
 struct Posted {
-    body: Bytes,
+    body: body::Read,
+    _slot: Option<OwnedSemaphorePermit>,
     read_at: Duration,
     deadline: Duration,
     given_up_at: Duration,
@@ -60,20 +68,25 @@ struct Posted {
 impl<J: Judge> Handler<J> {
     /// A handler that asks `judge`, with the clock that `judge` has too.
     pub fn new(judge: J, clock: Arc<dyn Clock>, recorder: Arc<dyn Recorder>) -> Arc<Self> {
-        Arc::new(Self { judge, clock, recorder })
+        Self::bounded(judge, clock, recorder, (REVIEWS_IN_FLIGHT_MAX, BODIES_BYTES_MAX))
     }
 
-    /// The answer to an HTTP request, in the time that its URL gives.
-    pub(crate) async fn respond<B>(
-        self: &Arc<Self>,
-        request: http::Request<B>,
-    ) -> Response<Full<Bytes>>
+    fn bounded(
+        judge: J,
+        clock: Arc<dyn Clock>,
+        recorder: Arc<dyn Recorder>,
+        (reviews_max, bodies_bytes_max): (usize, usize),
+    ) -> Arc<Self> {
+        let room = Arc::new(Semaphore::new(bodies_bytes_max));
+        let slots = Arc::new(Semaphore::new(reviews_max));
+        Arc::new(Self { judge, room, slots, clock, recorder })
+    }
+
+    /// The answer to a request, in the time that its URL gives. Its path is not looked at.
+    pub async fn respond<B>(self: &Arc<Self>, request: http::Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        if request.uri().path() != PATH {
-            return text(StatusCode::NOT_FOUND, "no such path");
-        }
         if request.method() != Method::POST {
             return not_allowed("POST");
         }
@@ -83,17 +96,23 @@ impl<J: Judge> Handler<J> {
         }
         let budget = deadline::budget(request.uri().query());
         let deadline = self.clock.ticks().saturating_add(budget);
-        let body = timeout(budget, body::read(request.into_body())).await;
-        let posted = |body| Posted {
+        let body = timeout(budget, body::read(request.into_body(), &self.room)).await;
+        let posted = |body, slot| Posted {
             body,
+            _slot: slot,
             read_at: self.clock.ticks(),
             deadline,
             given_up_at: deadline.saturating_add(GRACE.min(budget / 4)),
         };
+        let beginning = |head| posted(body::Read::head(head), None);
         match body {
-            Ok(Ok(body)) => self.review(posted(body)).await,
+            Ok(Ok(body)) => match self.slots.clone().try_acquire_owned() {
+                Ok(slot) => self.review(posted(body, Some(slot))).await,
+                Err(_) => self.overloaded(&posted(body, None)),
+            },
             Ok(Err(BodyError::Incomplete)) => text(StatusCode::BAD_REQUEST, "the body is cut off"),
-            Ok(Err(BodyError::TooLarge(head))) => self.too_large(&posted(head)),
+            Ok(Err(BodyError::Overloaded(head))) => self.overloaded(&beginning(head)),
+            Ok(Err(BodyError::TooLarge(head))) => self.too_large(&beginning(head)),
             Err(_) => text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
         }
     }
@@ -123,7 +142,7 @@ impl<J: Judge> Handler<J> {
     }
 
     async fn judged(&self, posted: &Posted) -> Response<Full<Bytes>> {
-        let Review { head, request } = match Review::parse(&posted.body, posted.deadline) {
+        let Review { head, request } = match Review::parse(&posted.body.bytes, posted.deadline) {
             Ok(review) => review,
             Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
         };
@@ -141,7 +160,17 @@ impl<J: Judge> Handler<J> {
         }
     }
 
-    /// The answer to a review that was begun and not judged.
+    fn overloaded(&self, posted: &Posted) -> Response<Full<Bytes>> {
+        self.unjudged(posted, Refusal::Overloaded, ReasonCode::Overloaded)
+    }
+
+    fn too_large(&self, posted: &Posted) -> Response<Full<Bytes>> {
+        let limit = BODY_BYTES_MAX / (1024 * 1024);
+        let cause = format!("the AdmissionReview is larger than {limit} MiB");
+        self.refused(posted, Refusal::TooLarge, cause)
+    }
+
+    /// The answer to a review that was not judged.
     fn unjudged(
         &self,
         posted: &Posted,
@@ -149,28 +178,17 @@ impl<J: Judge> Handler<J> {
         code: ReasonCode,
     ) -> Response<Full<Bytes>> {
         let cause = format!("{code}: the request was not judged: {}", code.remediation());
-        self.refused(posted, refusal, &cause)
-            .unwrap_or_else(|| text(StatusCode::INTERNAL_SERVER_ERROR, cause))
+        self.refused(posted, refusal, cause)
     }
 
-    fn too_large(&self, posted: &Posted) -> Response<Full<Bytes>> {
-        let limit = BODY_BYTES_MAX / (1024 * 1024);
-        let cause = format!("the AdmissionReview is larger than {limit} MiB");
-        self.refused(posted, Refusal::TooLarge, &cause)
-            .unwrap_or_else(|| text(StatusCode::PAYLOAD_TOO_LARGE, cause))
-    }
-
-    /// The refusal of a review of which only the beginning is looked at; `None` where that has no
-    /// uid to answer with.
-    fn refused(
-        &self,
-        posted: &Posted,
-        refusal: Refusal,
-        cause: &str,
-    ) -> Option<Response<Full<Bytes>>> {
-        let head = Head::scan(&posted.body)?;
-        let answer = Answer::refused(refusal, cause, &head.id);
-        Some(self.send(posted, &head, &answer, None))
+    /// The refusal of a review of which only the beginning is looked at: in the review, or as an
+    /// HTTP error where there is no uid to answer with.
+    fn refused(&self, posted: &Posted, refusal: Refusal, cause: String) -> Response<Full<Bytes>> {
+        let Some(head) = Head::scan(&posted.body.bytes) else {
+            return text(refusal.http_status(), cause);
+        };
+        let answer = Answer::refused(refusal, &cause, &head.id);
+        self.send(posted, &head, &answer, None)
     }
 
     /// The answer as HTTP, once it is logged and counted.

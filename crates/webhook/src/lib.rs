@@ -9,6 +9,7 @@
 
 mod accept;
 mod body;
+mod callers;
 mod deadline;
 mod handler;
 mod plain;
@@ -20,8 +21,10 @@ mod server;
 mod testing;
 mod tls;
 
-pub use body::BODY_BYTES_MAX;
-pub use handler::{Handler, Judge};
+pub use body::{BODIES_BYTES_MAX, BODY_BYTES_MAX};
+pub use callers::Callers;
+pub use handler::{Handler, Judge, REVIEWS_IN_FLIGHT_MAX};
 pub use plain::{Page, PlainServer};
-pub use server::{CONNECTIONS_MAX, Server};
-pub use tls::{Pem, TlsError, tls_config};
+pub use review::read_request;
+pub use server::{CONNECTIONS_MAX, Server, SharedTls};
+pub use tls::{Pem, TlsError, certificate_expiry, mutual_tls_config, tls_config};

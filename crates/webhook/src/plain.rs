@@ -13,10 +13,10 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
-use crate::accept::Listener;
+use crate::accept::{Listener, Phase, ended, finish_once};
 
 /// Connections open at once: kubelets, and more scrapers than anybody has.
 const CONNECTIONS_MAX: usize = 64;
@@ -48,13 +48,15 @@ impl PlainServer {
     /// Serves `pages` by their paths, to GET and HEAD, until `shutdown`.
     pub async fn run(self, pages: Vec<(&'static str, Page)>, shutdown: impl Future<Output = ()>) {
         let pages = Arc::new(pages);
-        self.0.serve(shutdown, |stream, watcher| serve(stream, watcher, pages.clone())).await;
+        let phase = watch::Sender::new(Phase::Serving);
+        let serve = |stream, phase| serve(stream, phase, pages.clone());
+        self.0.serve(&phase, shutdown, serve).await;
     }
 }
 
 type Pages = Arc<Vec<(&'static str, Page)>>;
 
-async fn serve(stream: TcpStream, watcher: Watcher, pages: Pages) {
+async fn serve(stream: TcpStream, mut phase: watch::Receiver<Phase>, pages: Pages) {
     let service = service_fn(|request| {
         let answer = answer(&request, &pages);
         async { Ok::<_, Infallible>(answer) }
@@ -64,7 +66,7 @@ async fn serve(stream: TcpStream, watcher: Watcher, pages: Pages) {
         .header_read_timeout(HEADER_MAX)
         .serve_connection(TokioIo::new(stream), service);
     // How a connection ends is the client's affair.
-    let _ = watcher.watch(connection).await;
+    let _ = finish_once(ended(&mut phase), connection).await;
 }
 
 fn answer<B>(request: &Request<B>, pages: &Pages) -> Response<Full<Bytes>> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use assay_policy::{Decision, Effect, Verdict, message};
+use http::StatusCode;
 use serde::Serialize;
 
 use crate::review::Head;
@@ -29,6 +30,8 @@ pub(crate) struct Answer {
 pub(crate) enum Refusal {
     /// A defect of Assay.
     Internal,
+    /// Too much is under way.
+    Overloaded,
     /// No verdict came in time.
     Timeout,
     /// The review is over the limit.
@@ -124,10 +127,16 @@ impl Refusal {
     fn status(self) -> (u16, &'static str, &'static str) {
         match self {
             Self::Internal => (500, "InternalError", "error"),
+            Self::Overloaded => (429, "TooManyRequests", "error"),
             Self::Timeout => (503, "ServiceUnavailable", "error"),
             Self::TooLarge => (413, "RequestEntityTooLarge", "deny"),
             Self::Unjudgeable => (403, "Forbidden", "deny"),
         }
+    }
+
+    /// The same as an HTTP error, for what is no review.
+    pub(crate) fn http_status(self) -> StatusCode {
+        StatusCode::from_u16(self.status().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 

@@ -153,6 +153,16 @@ impl Review {
     }
 }
 
+/// The request in the AdmissionReview `body`, with no deadline. The server reads it so; this is for
+/// whoever wants to know how long that takes.
+///
+/// # Errors
+/// Why there is no request, or none that can be judged.
+pub fn read_request(body: &[u8]) -> Result<Request, String> {
+    let review = Review::parse(body, Duration::MAX).map_err(|error| error.to_string())?;
+    review.request.map_err(|error| error.to_string())
+}
+
 /// What is asked. The object is read where it may be judged, and nowhere else, so that nothing that
 /// is wrong with it can hold up a deletion.
 fn request(

@@ -36,6 +36,13 @@ pub(crate) fn keep_log() {
     ONCE.call_once(|| tracing_subscriber::fmt().json().with_writer(|| LogWriter).init());
 }
 
+/// Keeps all that is logged on this thread, by every library, until it is dropped.
+pub(crate) fn trace_log() -> tracing::subscriber::DefaultGuard {
+    take_log();
+    let builder = tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE);
+    tracing::subscriber::set_default(builder.with_writer(|| LogWriter).finish())
+}
+
 /// What was logged on this thread since the last time.
 pub(crate) fn take_log() -> String {
     String::from_utf8(LOG.take()).unwrap()

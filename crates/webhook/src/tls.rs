@@ -1,12 +1,17 @@
 //! From a certificate file and a key file to what the server speaks: TLS 1.3 alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::ServerConfig;
+use jiff::Timestamp;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use rustls::version::TLS13;
+use rustls::{CertificateError, RootCertStore, ServerConfig};
 
 /// Protocols offered, best first. The API server speaks HTTP/1.1 to services
 /// (kubernetes/kubernetes#75791), and h2 to a URL on loopback.
@@ -45,6 +50,14 @@ pub enum TlsError {
         /// What is wrong.
         source: pem::Error,
     },
+    /// No client certificate could be verified by what the file holds.
+    #[error("{file} holds a certificate that cannot be a client CA: {source}")]
+    ClientCa {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        source: rustls::Error,
+    },
     /// Certificate and key cannot be used, or not together.
     #[error("the certificate in {certificate} and the key in {key} do not serve: {source}")]
     Unusable {
@@ -64,19 +77,80 @@ pub enum TlsError {
 /// [`TlsError`] names the file. Neither names nor validity of the certificate are checked: clients
 /// do that.
 pub fn tls_config(certificate: Pem<'_>, key: Pem<'_>) -> Result<Arc<ServerConfig>, TlsError> {
+    config(certificate, key, WebPkiClientVerifier::no_client_auth())
+}
+
+/// The same, for clients that may show a certificate. One that chains to none of the certificates
+/// in `client_ca` ends the handshake; what a client without one may do is said by
+/// [`Callers`](crate::Callers). Any name will do, and no revocation is looked at: the CA is for
+/// whoever may ask, and for nobody else.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn mutual_tls_config(
+    certificate: Pem<'_>,
+    key: Pem<'_>,
+    client_ca: Pem<'_>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let error = |source| TlsError::ClientCa { file: client_ca.file.to_owned(), source };
+    let mut roots = RootCertStore::empty();
+    for root in chain(client_ca)? {
+        roots.add(root).map_err(error)?;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+        .allow_unauthenticated()
+        .build()
+        .map_err(|source| error(rustls::Error::General(source.to_string())))?;
+    config(certificate, key, clients)
+}
+
+fn config(
+    certificate: Pem<'_>,
+    key: Pem<'_>,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let unusable = |source| TlsError::Unusable {
         certificate: certificate.file.to_owned(),
         key: key.file.to_owned(),
         source,
     };
+    let asks_clients = clients.offer_client_auth();
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&TLS13])
         .map_err(unusable)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(chain(certificate)?, private_key(key)?)
         .map_err(unusable)?;
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+    if asks_clients {
+        // A session that is taken up again would bring its certificate along, expired or not.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     Ok(Arc::new(config))
+}
+
+/// When the first certificate in `pem` expires; `None` where it cannot be read.
+pub fn certificate_expiry(pem: Pem<'_>) -> Option<Timestamp> {
+    let chain = chain(pem).ok()?;
+    let certificate = ParsedCertificate::try_from(chain.first()?).ok()?;
+    // The TLS library tells it to those who ask after it only.
+    let end_of_time = UnixTime::since_unix_epoch(Duration::MAX);
+    let asked = verify_server_cert_signed_by_trust_anchor(
+        &certificate,
+        &RootCertStore::empty(),
+        &[],
+        end_of_time,
+        &[],
+    );
+    match asked {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+            not_after,
+            ..
+        })) => Timestamp::from_second(i64::try_from(not_after.as_secs()).ok()?).ok(),
+        _ => None,
+    }
 }
 
 fn chain(pem: Pem<'_>) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -117,6 +191,34 @@ mod tests {
         let config =
             tls_config(certificate, Pem { file: "tls.key", bytes: issued.key_pem.as_bytes() });
         assert_eq!(config.unwrap().alpn_protocols, ALPN);
+    }
+
+    #[test]
+    fn tells_when_a_certificate_expires() {
+        let issued = TestAuthority::generate().unwrap().issue(&["localhost"]).unwrap();
+        let expiry = |bytes: &[u8]| certificate_expiry(Pem { file: "tls.crt", bytes });
+        // What rcgen gives to a certificate that names no other end.
+        let end = "4096-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(expiry(issued.certificate_pem.as_bytes()), Some(end));
+        assert_eq!(expiry(issued.key_pem.as_bytes()), None);
+        assert_eq!(expiry(b""), None);
+    }
+
+    #[test]
+    fn rejects_client_cas_that_are_none() {
+        let authority = TestAuthority::generate().unwrap();
+        let issued = authority.issue(&["localhost"]).unwrap();
+        let certificate = Pem { file: "tls.crt", bytes: issued.certificate_pem.as_bytes() };
+        let key = Pem { file: "tls.key", bytes: issued.key_pem.as_bytes() };
+        let with = |ca: &str| {
+            let ca = Pem { file: "ca.crt", bytes: ca.as_bytes() };
+            mutual_tls_config(certificate, key, ca).map_err(|error| error.to_string())
+        };
+        assert!(with(&authority.certificate_pem()).is_ok());
+        assert_eq!(with("").err().unwrap(), "ca.crt holds no certificate (PEM, BEGIN CERTIFICATE)");
+        let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let error = with(no_certificate).err().unwrap();
+        assert!(error.starts_with("ca.crt holds a certificate that cannot be a client CA: "));
     }
 
     #[test]

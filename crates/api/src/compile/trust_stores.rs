@@ -5,11 +5,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use assay_core::ports::VerifierFactory;
-use assay_core::{CosignConfig, KeySource, TrustMaterial, TrustStoreMaterial, VerifierConfig};
+use assay_core::{
+    CosignConfig, KeyConfig, KeySource, TrustMaterial, TrustStoreMaterial, Validity, VerifierConfig,
+};
 use assay_policy::Invalid;
+use jiff::Timestamp;
 
 use super::Problem;
-use crate::limits::TRUST_STORE_BYTES_MAX;
+use crate::limits::{TIME_LENGTH_MAX, TRUST_STORE_BYTES_MAX};
 use crate::resources::{KeyReference, PublicKeysSpec};
 use crate::{Body, Document, Origin, Sources, invalid};
 
@@ -31,7 +34,14 @@ pub(super) struct TrustStores<'a> {
 struct Store<'a> {
     /// The document; none for a stand-in.
     origin: Option<&'a Origin>,
-    bytes: Result<Vec<u8>, Invalid>,
+    content: Result<Content, Invalid>,
+}
+
+/// The keys of a store, and when they count.
+#[derive(Default)]
+struct Content {
+    bytes: Vec<u8>,
+    validity: Validity,
 }
 
 impl StoreId {
@@ -55,8 +65,9 @@ impl<'a> TrustStores<'a> {
     ) -> Self {
         let mut stores: BTreeMap<StoreId, Store<'a>> = BTreeMap::new();
         for (id, bytes) in stand_ins {
-            let store = Store { origin: None, bytes: checked(bytes.clone(), "--trust-store") };
-            stores.insert(id.clone(), store);
+            let bytes = checked(bytes.clone(), "--trust-store");
+            let content = bytes.map(|bytes| Content { bytes, validity: Validity::default() });
+            stores.insert(id.clone(), Store { origin: None, content });
         }
         for document in documents {
             let (metadata, public_keys) = match &document.body {
@@ -66,7 +77,7 @@ impl<'a> TrustStores<'a> {
             };
             let name = metadata.name.clone().unwrap_or_default();
             let id = StoreId { namespace: metadata.namespace.clone(), name };
-            let bytes = match stores.get(&id) {
+            let content = match stores.get(&id) {
                 None => read(&id, &document.origin, public_keys.as_ref(), sources),
                 Some(Store { origin: None, .. }) => continue,
                 Some(Store { origin: Some(first), .. }) => {
@@ -74,16 +85,20 @@ impl<'a> TrustStores<'a> {
                     Err(invalid("metadata.name", reason))
                 }
             };
-            stores.insert(id, Store { origin: Some(&document.origin), bytes });
+            stores.insert(id, Store { origin: Some(&document.origin), content });
         }
         Self { stores }
     }
 
-    /// What the store `id` holds, or why that cannot be told.
-    pub(super) fn bytes(&self, id: &StoreId) -> Result<&[u8], String> {
+    /// What the store `id` holds, as that of `source`, or why that cannot be told.
+    pub(super) fn material(
+        &self,
+        id: &StoreId,
+        source: KeySource,
+    ) -> Result<TrustStoreMaterial, String> {
         match self.stores.get(id) {
-            Some(Store { bytes: Ok(bytes), .. }) => Ok(bytes),
-            Some(Store { bytes: Err(invalid), .. }) => Err(format!("{id}: {invalid}")),
+            Some(Store { content: Ok(content), .. }) => Ok(content.material(source)),
+            Some(Store { content: Err(invalid), .. }) => Err(format!("{id}: {invalid}")),
             None => Err(format!("{id} does not exist")),
         }
     }
@@ -93,9 +108,9 @@ impl<'a> TrustStores<'a> {
     pub(super) fn problems(&self, factory: &dyn VerifierFactory) -> Vec<Problem> {
         let problem = |(id, store): (&StoreId, &Store<'_>)| {
             let origin = store.origin?.clone();
-            let invalid = match &store.bytes {
+            let invalid = match &store.content {
                 Err(invalid) => invalid.clone(),
-                Ok(bytes) => unusable(id, bytes, factory)?,
+                Ok(content) => content.unusable(id, factory)?,
             };
             Some(Problem { origin, object: id.to_string(), invalid })
         };
@@ -103,13 +118,20 @@ impl<'a> TrustStores<'a> {
     }
 }
 
-/// Why no verifier could be built from the store alone; `None` where one can.
-fn unusable(id: &StoreId, bytes: &[u8], factory: &dyn VerifierFactory) -> Option<Invalid> {
-    let source = KeySource::ClusterTrustStore(id.name.clone());
-    let config = VerifierConfig::Cosign(CosignConfig { keys: vec![source.clone()] });
-    let material = TrustMaterial { stores: vec![TrustStoreMaterial::new(source, bytes.to_vec())] };
-    let error = factory.build(&config, &material).err()?;
-    Some(invalid("spec.publicKeys", error.reason))
+impl Content {
+    fn material(&self, source: KeySource) -> TrustStoreMaterial {
+        TrustStoreMaterial::new(source, self.bytes.clone()).within(self.validity)
+    }
+
+    /// Why no verifier could be built from the store alone; `None` where one can.
+    fn unusable(&self, id: &StoreId, factory: &dyn VerifierFactory) -> Option<Invalid> {
+        let source = KeySource::ClusterTrustStore(id.name.clone());
+        let key = KeyConfig { source: source.clone(), hash_algorithm: None };
+        let config = CosignConfig { keys: vec![key], ..CosignConfig::default() };
+        let material = TrustMaterial { stores: vec![self.material(source)] };
+        let error = factory.build(&VerifierConfig::Cosign(config), &material).err()?;
+        Some(invalid("spec.publicKeys", error.reason))
+    }
 }
 
 fn read(
@@ -117,7 +139,7 @@ fn read(
     origin: &Origin,
     public_keys: Option<&PublicKeysSpec>,
     sources: &dyn Sources,
-) -> Result<Vec<u8>, Invalid> {
+) -> Result<Content, Invalid> {
     const FIELD: &str = "spec.publicKeys";
     let Some(spec) = public_keys else {
         return Err(invalid(FIELD, "is needed: a trust store without keys trusts nobody"));
@@ -126,7 +148,7 @@ fn read(
         let field = format!("{FIELD}.{field}");
         checked(bytes.map_err(|reason| invalid(&field, reason))?, &field)
     };
-    match (&spec.inline, &spec.secret_ref, &spec.config_map_ref, &spec.file) {
+    let bytes = match (&spec.inline, &spec.secret_ref, &spec.config_map_ref, &spec.file) {
         (Some(text), None, None, None) => read("inline", Ok(text.clone().into_bytes())),
         (None, Some(secret), None, None) => {
             let namespace = reference_namespace(id, secret)
@@ -140,7 +162,34 @@ fn read(
         }
         (None, None, None, Some(file)) => read("file", sources.file(origin, file)),
         _ => Err(invalid(FIELD, "needs exactly one of inline, secretRef, configMapRef, file")),
+    }?;
+    Ok(Content { bytes, validity: validity(spec)? })
+}
+
+/// When the keys of a store count.
+fn validity(spec: &PublicKeysSpec) -> Result<Validity, Invalid> {
+    let not_before = time("spec.publicKeys.notBefore", spec.not_before.as_deref())?;
+    let not_after = time("spec.publicKeys.notAfter", spec.not_after.as_deref())?;
+    match (not_before, not_after) {
+        (Some(start), Some(end)) if end < start => {
+            Err(invalid("spec.publicKeys.notAfter", "is before notBefore: the keys never count"))
+        }
+        _ => Ok(Validity { not_before, not_after }),
     }
+}
+
+/// A time as RFC 3339 writes it, which is less than the parser takes.
+fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, Invalid> {
+    let parse = |text: &str| {
+        let is_rfc3339 = text.len() <= TIME_LENGTH_MAX
+            && text.get(10..11) == Some("T")
+            && text.get(16..17) == Some(":")
+            && !text.contains('[');
+        text.parse().ok().filter(|_| is_rfc3339).ok_or_else(|| {
+            invalid(field, "is no time as RFC 3339 has it: give, say, 2027-01-01T00:00:00Z")
+        })
+    };
+    text.map(parse).transpose()
 }
 
 /// The namespace that a reference means. A namespaced store's never leaves its own.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,6 +62,11 @@ struct Webhook {
     listen: Option<String>,
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
+    #[serde(rename = "clientCAFile")]
+    client_ca_file: Option<PathBuf>,
+    /// Of any type, so that no error about the type repeats it.
+    path_token: Option<Value>,
+    drain_delay: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -85,8 +91,14 @@ struct Registry {
     host: String,
     #[serde(default)]
     plain_http: bool,
+    ca_file: Option<PathBuf>,
+    client_cert_file: Option<PathBuf>,
+    client_key_file: Option<PathBuf>,
+    #[serde(default)]
+    mirrors: Vec<String>,
     #[serde(default)]
     token_realms: Vec<String>,
+    max_concurrent: Option<NonZeroU16>,
 }
 
 #[derive(Default, Deserialize)]
@@ -145,7 +157,7 @@ impl File {
             )?,
             health_listen: address("health.listen", self.health.listen, defaults.health_listen)?,
             cache: self.cache.lower(defaults.cache)?,
-            registries: registries(&self.registries)?,
+            registries: registries(self.registries, folder)?,
             docker_config_file: self.credentials.docker_config_file.map(|path| folder.join(path)),
             log: LogConfiguration { level: self.log.level, format: self.log.format },
         })
@@ -158,25 +170,25 @@ impl Webhook {
         folder: &Path,
         default: &WebhookConfiguration,
     ) -> Result<WebhookConfiguration, Invalid> {
-        let tls_files = match (self.cert_file, self.key_file) {
-            (None, None) => None,
-            (Some(cert), Some(key)) => Some((folder.join(cert), folder.join(key))),
-            (Some(_), None) => return Err(invalid("webhook.keyFile", "is needed beside certFile")),
-            (None, Some(_)) => return Err(invalid("webhook.certFile", "is needed beside keyFile")),
+        let files = (self.cert_file, self.key_file);
+        let tls_files = pair(("webhook.", "certFile", "keyFile"), files, folder)?;
+        let token = |value: Value| {
+            let text = value.as_str().unwrap_or_default();
+            text.parse().map_err(|reason| invalid("webhook.pathToken", reason))
         };
-        let listen = address("webhook.listen", self.listen, default.listen)?;
-        Ok(WebhookConfiguration { listen, tls_files })
+        Ok(WebhookConfiguration {
+            listen: address("webhook.listen", self.listen, default.listen)?,
+            tls_files,
+            client_ca_file: self.client_ca_file.map(|path| folder.join(path)),
+            path_token: self.path_token.map(token).transpose()?,
+            drain_delay: delay("webhook.drainDelay", self.drain_delay, default.drain_delay)?,
+        })
     }
 }
 
 impl Cache {
     fn lower(self, default: CacheConfiguration) -> Result<CacheConfiguration, Invalid> {
-        let ttl = |field: &str, text: Option<String>, default: Duration| match text {
-            None => Ok(default),
-            Some(text) => {
-                duration::parse(&text).map_err(|reason| invalid(format!("cache.{field}"), reason))
-            }
-        };
+        let ttl = |field, text, default| delay(&format!("cache.{field}"), text, default);
         Ok(CacheConfiguration {
             tag_ttl: ttl("tagTtl", self.tag_ttl, default.tag_ttl)?,
             referrers_ttl: ttl("referrersTtl", self.referrers_ttl, default.referrers_ttl)?,
@@ -187,6 +199,30 @@ impl Cache {
     }
 }
 
+/// Two files of which neither is any use alone, in `folder`; `names` are what stands before the
+/// fields, and the fields.
+fn pair(
+    names: (&str, &str, &str),
+    files: (Option<PathBuf>, Option<PathBuf>),
+    folder: &Path,
+) -> Result<Option<(PathBuf, PathBuf)>, Invalid> {
+    let (before, first, second) = names;
+    let missing = |field: &str, beside: &str| {
+        Err(invalid(format!("{before}{field}"), format!("is needed beside {beside}")))
+    };
+    match files {
+        (None, None) => Ok(None),
+        (Some(one), Some(other)) => Ok(Some((folder.join(one), folder.join(other)))),
+        (Some(_), None) => missing(second, first),
+        (None, Some(_)) => missing(first, second),
+    }
+}
+
+fn delay(field: &str, text: Option<String>, default: Duration) -> Result<Duration, Invalid> {
+    let Some(text) = text else { return Ok(default) };
+    duration::parse(&text).map_err(|reason| invalid(field, reason))
+}
+
 fn address(field: &str, text: Option<String>, default: SocketAddr) -> Result<SocketAddr, Invalid> {
     let Some(text) = text else { return Ok(default) };
     let error =
@@ -194,10 +230,10 @@ fn address(field: &str, text: Option<String>, default: SocketAddr) -> Result<Soc
     text.parse().map_err(error)
 }
 
-fn registries(wire: &[Registry]) -> Result<Vec<RegistryConfiguration>, Invalid> {
+fn registries(wire: Vec<Registry>, folder: &Path) -> Result<Vec<RegistryConfiguration>, Invalid> {
     let mut seen = BTreeSet::new();
     let mut registries = Vec::new();
-    for (index, registry) in wire.iter().enumerate() {
+    for (index, registry) in wire.into_iter().enumerate() {
         let field = format!("registries[{index}]");
         let host = host(&format!("{field}.host"), &registry.host)?;
         if !seen.insert(host.clone()) {
@@ -207,10 +243,19 @@ fn registries(wire: &[Registry]) -> Result<Vec<RegistryConfiguration>, Invalid> 
         let realms =
             realms.map(|(at, realm)| self::host(&format!("{field}.tokenRealms[{at}]"), realm));
         let token_realms = realms.collect::<Result<_, _>>()?;
+        let client_files = pair(
+            (&format!("{field}."), "clientCertFile", "clientKeyFile"),
+            (registry.client_cert_file, registry.client_key_file),
+            folder,
+        )?;
         registries.push(RegistryConfiguration {
             host,
             plain_http: registry.plain_http,
+            ca_file: registry.ca_file.map(|path| folder.join(path)),
+            client_files,
+            mirrors: registry.mirrors,
             token_realms,
+            max_concurrent: registry.max_concurrent,
         });
     }
     Ok(registries)

@@ -104,6 +104,9 @@ struct Resource<S> {
     _kind: IgnoredAny,
     metadata: Metadata,
     spec: S,
+    /// The controller's.
+    #[serde(default, rename = "status")]
+    _status: IgnoredAny,
 }
 
 /// The metadata that users write, and that which the API server adds, so that the output of
@@ -119,8 +122,14 @@ struct Metadata {
     _annotations: IgnoredAny,
     #[serde(default, rename = "creationTimestamp")]
     _creation_timestamp: IgnoredAny,
+    #[serde(default, rename = "deletionGracePeriodSeconds")]
+    _deletion_grace_period_seconds: IgnoredAny,
+    #[serde(default, rename = "deletionTimestamp")]
+    _deletion_timestamp: IgnoredAny,
     #[serde(default, rename = "finalizers")]
     _finalizers: IgnoredAny,
+    #[serde(default, rename = "generateName")]
+    _generate_name: IgnoredAny,
     #[serde(default, rename = "generation")]
     _generation: IgnoredAny,
     #[serde(default, rename = "managedFields")]

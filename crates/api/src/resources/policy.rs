@@ -1,13 +1,16 @@
 //! ClusterImageAdmissionPolicy and ImageAdmissionPolicy.
 
+use std::collections::BTreeMap;
+
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{MatchSpec, cel, exactly_one};
 use crate::limits::{
-    DENY_LENGTH_MAX, GLOB_LENGTH_MAX, GLOBS_MAX, GROUPS_MAX, KEYS_MAX, NAME_LENGTH_MAX, NAMES_MAX,
-    OBJECT_NAME_LENGTH_MAX, RULES_MAX, VERIFIERS_MAX,
+    ANNOTATION_LENGTH_MAX, ANNOTATIONS_MAX, DENY_LENGTH_MAX, GLOB_LENGTH_MAX, GLOBS_MAX,
+    GROUPS_MAX, KEYS_MAX, NAME_LENGTH_MAX, NAMES_MAX, OBJECT_NAME_LENGTH_MAX, RULES_MAX,
+    VERIFIERS_MAX,
 };
 
 /// The grammar of a verifier's or group's name, which stands in messages.
@@ -142,13 +145,77 @@ pub struct VerifierSpec {
 /// A Cosign signature on the image, by one of some keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [cel(
+    "self.transparencyLog == 'ignored'",
+    TRANSPARENCY_LOG_LATER,
+)]))]
 pub struct CosignSpec {
     /// The keys, any of which may have signed. Example: `[{trustStore: release-keys}]`.
     #[schemars(length(min = 1, max = KEYS_MAX))]
     pub keys: Vec<KeySpec>,
+    /// What is asked of a transparency log: `ignored`, the key alone counts. `optional` and `required`
+    /// come in a later version, and are refused until then.
+    #[serde(default)]
+    pub transparency_log: TransparencyLog,
+    /// Annotations that must be in the signed payload, with these very values, as `cosign sign -a
+    /// env=prod` puts them there. Example: `{env: prod}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "annotations")]
+    pub annotations: BTreeMap<String, String>,
+    /// The repository in which signatures are, in the place of the image's own: `HOST/PATH`. In an
+    /// ImageAdmissionPolicy it is on the image's own host, or on one that the configuration file has
+    /// under `registries`. Example: `registry.corp.example/signatures`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = GLOB_LENGTH_MAX))]
+    pub signature_repository: Option<String>,
+    /// What of a multi-platform image must be signed: `index`, the index itself; `all`, each of its
+    /// per-platform manifests too, by the same key.
+    #[serde(default)]
+    pub platforms: Platforms,
 }
 
-/// Where public keys come from; exactly one field.
+/// What is asked of a transparency log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TransparencyLog {
+    /// Nothing.
+    #[default]
+    Ignored,
+    /// An entry, where there is one, must be good.
+    Optional,
+    /// There must be a good entry.
+    Required,
+}
+
+/// What is said where a policy asks for more than keys.
+pub(crate) const TRANSPARENCY_LOG_LATER: &str =
+    "transparencyLog: optional and required come in a later version; ignored is what works now";
+
+/// What of a multi-platform image must be signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Platforms {
+    /// The index and each of its per-platform manifests.
+    All,
+    /// The index.
+    #[default]
+    Index,
+}
+
+/// The hash that a key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HashAlgorithm {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+/// Where public keys come from, exactly one of `trustStore` and `clusterTrustStore`, and how they
+/// sign.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [exactly_one(&["trustStore", "clusterTrustStore"])]))]
@@ -162,6 +229,10 @@ pub struct KeySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = OBJECT_NAME_LENGTH_MAX))]
     pub cluster_trust_store: Option<String>,
+    /// The hash that the keys sign, where it is another than follows from each: SHA-256 for RSA and
+    /// ECDSA P-256, SHA-384 for P-384, SHA-512 for P-521. Ed25519 has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash_algorithm: Option<HashAlgorithm>,
 }
 
 /// A combination of verifiers, under a name; exactly one of `all`, `any` and `atLeast`.
@@ -290,6 +361,25 @@ pub enum RequireDigest {
     Warn,
 }
 
+impl From<HashAlgorithm> for assay_core::HashAlgorithm {
+    fn from(algorithm: HashAlgorithm) -> Self {
+        match algorithm {
+            HashAlgorithm::Sha256 => Self::Sha256,
+            HashAlgorithm::Sha384 => Self::Sha384,
+            HashAlgorithm::Sha512 => Self::Sha512,
+        }
+    }
+}
+
+impl From<Platforms> for assay_core::Platforms {
+    fn from(platforms: Platforms) -> Self {
+        match platforms {
+            Platforms::All => Self::All,
+            Platforms::Index => Self::Index,
+        }
+    }
+}
+
 impl From<EnforcementAction> for assay_policy::EnforcementAction {
     fn from(action: EnforcementAction) -> Self {
         match action {
@@ -337,6 +427,15 @@ fn names(_: &mut SchemaGenerator) -> Schema {
         "minItems": 1,
         "maxItems": NAMES_MAX,
         "x-kubernetes-list-type": "set",
+    })
+}
+
+/// The schema of the annotations of a signed payload.
+fn annotations(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {"type": "string", "maxLength": ANNOTATION_LENGTH_MAX},
+        "maxProperties": ANNOTATIONS_MAX,
     })
 }
 

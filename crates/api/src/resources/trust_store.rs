@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use kube::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{cel, exactly_one};
-use crate::limits::{OBJECT_NAME_LENGTH_MAX, TRUST_STORE_BYTES_MAX};
+use crate::limits::{OBJECT_NAME_LENGTH_MAX, TIME_LENGTH_MAX, TRUST_STORE_BYTES_MAX};
 
 /// Keys that policies of the cluster trust, and those of namespaces that say so.
 #[derive(
@@ -71,7 +71,8 @@ pub struct TrustStoreSpec {
     pub public_keys: Option<PublicKeysSpec>,
 }
 
-/// Where public keys stand, one or more in PEM; exactly one field.
+/// Where public keys stand, one or more in PEM, in exactly one of `inline`, `secretRef` and
+/// `configMapRef`; and when they count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [exactly_one(&["inline", "secretRef", "configMapRef"])]))]
@@ -91,6 +92,26 @@ pub struct PublicKeysSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub file: Option<PathBuf>,
+    /// From when on the keys count, against the current time, since nothing proves when a key has
+    /// signed. Example: `2026-01-01T00:00:00Z`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "time")]
+    pub not_before: Option<String>,
+    /// Until when the keys count, against the current time: later, what they have signed is refused.
+    /// Example: `2027-01-01T00:00:00Z`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "time")]
+    pub not_after: Option<String>,
+}
+
+/// The schema of a time (RFC 3339) that may be absent.
+fn time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "format": "date-time",
+        "maxLength": TIME_LENGTH_MAX,
+        "nullable": true,
+    })
 }
 
 /// One entry of a Secret or ConfigMap.

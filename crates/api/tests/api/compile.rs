@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use assay_api::limits::{
-    DENY_LENGTH_MAX, GLOBS_MAX, GROUPS_MAX, KEYS_MAX, MATCH_ITEMS_MAX, NAME_LENGTH_MAX, NAMES_MAX,
-    NAMESPACE_POLICIES_MAX, REQUIREMENT_VERIFIERS_MAX, RULES_MAX, TRUST_STORE_BYTES_MAX,
-    VERIFIERS_MAX,
+    ANNOTATION_LENGTH_MAX, ANNOTATIONS_MAX, DENY_LENGTH_MAX, GLOBS_MAX, GROUPS_MAX, KEYS_MAX,
+    MATCH_ITEMS_MAX, NAME_LENGTH_MAX, NAMES_MAX, NAMESPACE_POLICIES_MAX, REQUIREMENT_VERIFIERS_MAX,
+    RULES_MAX, TRUST_STORE_BYTES_MAX, VERIFIERS_MAX,
 };
 use assay_api::{CompileOptions, Compiled};
 use assay_policy::{
@@ -234,6 +234,119 @@ fn a_verifier_that_cannot_be_built_closes_the_rules_that_name_it() {
 }
 
 #[test]
+fn fields_of_cosign_that_do_not_compile_close_the_rules_that_name_it() {
+    let long = "x".repeat(ANNOTATION_LENGTH_MAX);
+    let entries = |count: usize| repeat(count, |index| format!("k{index}: v"));
+    let too_many = format!("annotations: {{{}}}", entries(ANNOTATIONS_MAX + 1));
+    let most = format!("annotations: {{{}}}", entries(ANNOTATIONS_MAX));
+    for (field, wrong, right) in [
+        (
+            "keys[1]",
+            "keys: [{trustStore: keys, hashAlgorithm: sha256}, {trustStore: keys, hashAlgorithm: sha256}]",
+            "keys: [{trustStore: keys, hashAlgorithm: sha256}, {trustStore: keys, hashAlgorithm: sha384}]",
+        ),
+        ("transparencyLog", "transparencyLog: optional", "transparencyLog: ignored"),
+        ("transparencyLog", "transparencyLog: required", "platforms: all"),
+        ("annotations", &too_many, &most),
+        (
+            "annotations",
+            &format!("annotations: {{k: {long}x}}"),
+            &format!("annotations: {{k: {long}}}"),
+        ),
+        (
+            "annotations",
+            &format!("annotations: {{{long}x: v}}"),
+            &format!("annotations: {{{long}: v}}"),
+        ),
+        ("annotations", "annotations: {'': v}", "annotations: {k: ''}"),
+        ("annotations", r#"annotations: {"k\n": v}"#, "annotations: {'k ': v}"),
+        (
+            "signatureRepository",
+            "signatureRepository: signatures",
+            "signatureRepository: r.example/signatures",
+        ),
+        (
+            "signatureRepository",
+            "signatureRepository: r.example/signatures:v1",
+            "signatureRepository: 'r.example:5000/signatures'",
+        ),
+        (
+            "signatureRepository",
+            "signatureRepository: 'https://r.example/signatures'",
+            "signatureRepository: docker.io/corp/signatures",
+        ),
+        ("signatureRepository", "signatureRepository: ''", "signatureRepository: localhost/a"),
+    ] {
+        let verifier = |fields: &str| {
+            let keys = "keys: [{trustStore: keys}], ";
+            let keys = if fields.starts_with("keys") { "" } else { keys };
+            format!("{{name: v, cosign: {{{keys}{fields}}}}}")
+        };
+        check_verifier("", &verifier(right), "");
+        check_verifier("", &verifier(wrong), &format!("spec.verifiers[1].cosign.{field}"));
+    }
+}
+
+#[test]
+fn says_that_transparency_logs_come_later() {
+    let verifier = "verifiers: [{name: v, cosign: {keys: [{trustStore: keys}], transparencyLog: required}}], rules: [{images: ['**'], require: {all: [v]}}]";
+    let compiled = compiled(&format!("{STORE}{}", cluster_policy(verifier)));
+    let reason = &compiled.problems[0].invalid.reason;
+    assert!(reason.contains("come in a later version"), "{reason}");
+}
+
+/// What the rules of a policy came to, with the fingerprints of their verifiers.
+#[track_caller]
+fn built(text: &str, registries: &[&str]) -> String {
+    let registries = registries.iter().map(|host| (*host).to_owned()).collect();
+    let options = CompileOptions { registries, ..CompileOptions::default() };
+    let compiled = compiled_with(text, &options, None);
+    assert!(compiled.problems.is_empty(), "{:?}", compiled.problems);
+    format!("{:?}", compiled.snapshot.policies[0].rules)
+}
+
+#[test]
+fn every_field_of_cosign_and_of_a_store_changes_the_verifier() {
+    let built = |cosign: &str, store: &str| {
+        let store = STORE.replace("inline: PUBLIC KEY", &format!("inline: PUBLIC KEY{store}"));
+        let spec = format!(
+            "verifiers: [{{name: v, cosign: {{keys: [{{trustStore: keys{cosign}, rules: [{{images: ['**'], require: {{all: [v]}}}}]"
+        );
+        built(&format!("{store}{}", cluster_policy(&spec)), &[])
+    };
+    let all = [
+        built("}]}}]", ""),
+        built(", hashAlgorithm: sha256}]}}]", ""),
+        built(", hashAlgorithm: sha384}]}}]", ""),
+        built(", hashAlgorithm: sha512}]}}]", ""),
+        built("}], annotations: {a: b}}}]", ""),
+        built("}], annotations: {a: c}}}]", ""),
+        built("}], signatureRepository: r.example/a}}]", ""),
+        built("}], signatureRepository: r.example/b}}]", ""),
+        built("}], platforms: all}}]", ""),
+        built("}]}}]", ", notBefore: '2026-01-01T00:00:00Z'"),
+        built("}]}}]", ", notBefore: '2027-01-01T00:00:00Z'"),
+        built("}]}}]", ", notAfter: '2027-01-01T00:00:00Z'"),
+    ];
+    let different: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!(different.len(), all.len(), "{all:#?}");
+    assert_eq!(all[0], built("}], transparencyLog: ignored, platforms: index}}]", ""));
+}
+
+#[test]
+fn keeps_the_signature_repository_of_a_tenant_to_known_hosts() {
+    let spec = "verifiers: [{name: v, cosign: {keys: [{FIELD: keys}], signatureRepository: s.example/all}}], rules: [{images: ['**'], require: {all: [v]}}]";
+    let tenant =
+        format!("{STORE}{}", policy("n", "p", &spec.replace("FIELD", "clusterTrustStore")));
+    let cluster = format!("{STORE}{}", cluster_policy(&spec.replace("FIELD", "trustStore")));
+    assert_eq!(built(&cluster, &[]), built(&cluster, &["s.example"]));
+    // What the administrator may name anywhere, a tenant may on the hosts of the configuration.
+    assert_eq!(built(&tenant, &["s.example"]), built(&cluster, &[]));
+    assert_ne!(built(&tenant, &[]), built(&cluster, &[]));
+    assert_eq!(built(&tenant, &["s.example:5000", "example"]), built(&tenant, &[]));
+}
+
+#[test]
 fn a_doubled_or_misnamed_verifier_closes_the_rules_that_name_it() {
     let cosign = "cosign: {keys: [{trustStore: keys}]}";
     let verifiers = |first: &str, second: &str| {
@@ -350,6 +463,32 @@ fn trust_stores_and_their_sources() {
         ),
     ] {
         check_store(head, public_keys, beside, expect);
+    }
+}
+
+#[test]
+fn windows_of_keys() {
+    let cluster = "kind: ClusterTrustStore\nmetadata: {name: s}";
+    for (window, expect) in [
+        ("", ""),
+        ("notBefore: '2026-01-01T00:00:00Z'", ""),
+        ("notBefore: 2026-01-01T00:00:00Z", ""),
+        ("notAfter: '2026-01-01T00:00:00.5+01:00'", ""),
+        ("notBefore: '2026-01-01T00:00:00Z', notAfter: '2026-01-01T00:00:00Z'", ""),
+        (
+            "notBefore: '2026-01-01T00:00:01Z', notAfter: '2026-01-01T00:00:00Z'",
+            "publicKeys.notAfter: is before notBefore",
+        ),
+        ("notBefore: '2026-01-01'", "publicKeys.notBefore: is no time"),
+        ("notAfter: '2026-01-01T00:00:00'", "publicKeys.notAfter: is no time"),
+        ("notAfter: '2026-13-01T00:00:00Z'", "publicKeys.notAfter: is no time"),
+        ("notAfter: '2026-01-01 00:00:00Z'", "publicKeys.notAfter: is no time"),
+        ("notAfter: '2026-01-01T00:00:00+00:00[UTC]'", "publicKeys.notAfter: is no time"),
+        ("notAfter: ''", "publicKeys.notAfter: is no time"),
+        ("notAfter: tomorrow", "publicKeys.notAfter: is no time"),
+    ] {
+        let public_keys = format!("inline: PUBLIC KEY, {window}");
+        check_store(cluster, &public_keys, "", expect);
     }
 }
 
@@ -547,7 +686,7 @@ fn a_policy_that_does_not_decode_closes_everything() {
         (good.replace("dryrun", "dryRun"), "p", EnforcementAction::Deny, Tier::Baseline),
     ] {
         let compiled = compiled(&text);
-        let [policy] = compiled.snapshot.policies.as_slice() else { panic!("{text}") };
+        let [policy] = &*compiled.snapshot.policies else { panic!("{text}") };
         assert!(policy.matcher.is_err() && policy.rules.is_err(), "{text}");
         assert_eq!(
             (policy.id.to_string().as_str(), policy.enforcement_action, policy.tier),

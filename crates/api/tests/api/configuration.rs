@@ -27,6 +27,10 @@ fn every_field_has_its_effect() {
         "webhook: {listen: \"[::]:1\"}",
         "webhook: {certFile: a, keyFile: b}",
         "webhook: {certFile: b, keyFile: a}",
+        "webhook: {clientCAFile: a}",
+        "webhook: {pathToken: 0123456789abcdef}",
+        "webhook: {pathToken: fedcba9876543210}",
+        "webhook: {drainDelay: 0s}",
         "metrics: {listen: \"127.0.0.1:1\"}",
         "health: {listen: \"127.0.0.1:1\"}",
         "cache: {tagTtl: 1s}",
@@ -36,7 +40,12 @@ fn every_field_has_its_effect() {
         "cache: {maxBytes: 1}",
         "registries: [{host: r.example}]",
         "registries: [{host: r.example, plainHttp: true}]",
+        "registries: [{host: r.example, caFile: a}]",
+        "registries: [{host: r.example, clientCertFile: a, clientKeyFile: b}]",
+        "registries: [{host: r.example, clientCertFile: b, clientKeyFile: a}]",
+        "registries: [{host: r.example, mirrors: [m.example/path]}]",
         "registries: [{host: r.example, tokenRealms: [auth.example]}]",
+        "registries: [{host: r.example, maxConcurrent: 1}]",
         "credentials: {dockerConfigFile: c}",
         "log: {level: debug}",
         "log: {format: text}",
@@ -53,7 +62,7 @@ fn every_field_has_its_effect() {
 fn reads_values() {
     let configuration = parse(
         "policies: [policies, /srv/p]\n\
-         registries: [{host: \"Index.Docker.io\"}, {host: \"R.Example:443\", tokenRealms: [AUTH.example]}]\n\
+         registries: [{host: \"Index.Docker.io\"}, {host: \"R.Example:443\", tokenRealms: [AUTH.example], caFile: ca.pem}]\n\
          cache: {tagTtl: 0s, verdictTtl: 1h30m, negativeTtl: 250ms}\n",
     )
     .unwrap();
@@ -62,6 +71,10 @@ fn reads_values() {
         configuration.registries.iter().map(|registry| &*registry.host).collect();
     assert_eq!(hosts, ["docker.io", "r.example"]);
     assert_eq!(configuration.registries[1].token_realms, ["auth.example"]);
+    assert_eq!(
+        configuration.registries[1].ca_file.as_deref(),
+        Some(Path::new("/etc/assay/ca.pem"))
+    );
     assert_eq!(configuration.cache.tag_ttl, Duration::ZERO);
     assert_eq!(configuration.cache.verdict_ttl, Duration::from_mins(90));
     assert_eq!(configuration.cache.negative_ttl, Duration::from_millis(250));
@@ -75,7 +88,17 @@ fn check_rejects(rest: &str, field: &str, reason: &str) {
     assert!(error.contains(reason), "{rest}: {error}");
 }
 
+/// Neither where it does nor where it does not.
 #[test]
+fn never_shows_the_path_token() {
+    for token in ["1234567890123456", "0123456789/abcdef", "[s3cret]", "0123456789abcdef"] {
+        let shown = format!("{:?}", parse(&format!("webhook: {{pathToken: {token}}}")));
+        assert!(!shown.contains(token.trim_matches(['[', ']'])), "{shown}");
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn rejects_what_does_not_fit() {
     for (rest, field, reason) in [
         ("polices: []", "polices", "unknown field `polices`, expected"),
@@ -98,6 +121,13 @@ fn rejects_what_does_not_fit() {
         ("health: {listen: localhost}", "health.listen", "IP:PORT"),
         ("webhook: {certFile: a}", "webhook.keyFile", "beside certFile"),
         ("webhook: {keyFile: a}", "webhook.certFile", "beside keyFile"),
+        ("webhook: {clientCaFile: a}", "webhook.clientCaFile", "unknown field"),
+        ("webhook: {drainDelay: 10}", "webhook.drainDelay", ""),
+        ("webhook: {drainDelay: soon}", "webhook.drainDelay", "as in 30s"),
+        ("webhook: {pathToken: \"\"}", "webhook.pathToken", "at least 16 letters"),
+        ("webhook: {pathToken: guess}", "webhook.pathToken", "at least 16 letters"),
+        ("webhook: {pathToken: 0123456789/abcdef}", "webhook.pathToken", "at least 16 letters"),
+        ("webhook: {pathToken: 1234567890123456}", "webhook.pathToken", "at least 16 letters"),
         ("cache: {tagTtl: \"30\"}", "cache.tagTtl", "as in 30s"),
         ("cache: {tagTtl: \"\"}", "cache.tagTtl", "as in 30s"),
         ("cache: {tagTtl: -1s}", "cache.tagTtl", "as in 30s"),
@@ -110,6 +140,26 @@ fn rejects_what_does_not_fit() {
         ("registries: [{host: r.example/path}]", "registries[0].host", "without scheme"),
         ("registries: [{host: registry}]", "registries[0].host", "HOST or HOST:PORT"),
         ("registries: [{host: \"*.example\"}]", "registries[0].host", "HOST or HOST:PORT"),
+        (
+            "registries: [{host: r.example, clientCertFile: a}]",
+            "registries[0].clientKeyFile",
+            "beside clientCertFile",
+        ),
+        (
+            "registries: [{host: r.example, clientKeyFile: a}]",
+            "registries[0].clientCertFile",
+            "beside clientKeyFile",
+        ),
+        (
+            "registries: [{host: r.example, maxConcurrent: 0}]",
+            "registries[0].maxConcurrent",
+            "nonzero",
+        ),
+        (
+            "registries: [{host: r.example, maxConcurrent: 65536}]",
+            "registries[0].maxConcurrent",
+            "nonzero",
+        ),
         (
             "registries: [{host: r.example, tokenRealms: [\"https://a.example/t\"]}]",
             "registries[0].tokenRealms[0]",

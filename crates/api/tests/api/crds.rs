@@ -102,6 +102,9 @@ fn enums_and_defaults_are_cased_as_documented() {
             "requireDigest: allow deny warn = \"warn\"",
             "rules[].allow: true = null",
             "tier: Baseline Mandatory = \"Mandatory\"",
+            "verifiers[].cosign.keys[].hashAlgorithm: sha256 sha384 sha512 = null",
+            "verifiers[].cosign.platforms: all index = \"index\"",
+            "verifiers[].cosign.transparencyLog: ignored optional required = \"ignored\"",
         ]
     );
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use assay_api::limits::FILE_BYTES_MAX;
-use assay_api::{Body, Document, DocumentKind, read_documents};
+use assay_api::{Body, Document, DocumentKind, Origin, read_documents};
 
 use crate::support::documents;
 
@@ -46,7 +46,13 @@ fn skips_empty_documents() {
     check_names("---\n---\n# nothing\n---\n...\nnull\n", &[]);
     let text = format!("---\n# first\n---\n{GOOD}...\n---\n{GOOD}");
     check_names(&text, &["good", "good"]);
-    let index: Vec<usize> = documents(&text).iter().map(|document| document.origin.index).collect();
+    let index: Vec<usize> = documents(&text)
+        .iter()
+        .map(|document| match document.origin {
+            Origin::File { index, .. } => index,
+            Origin::Cluster { .. } => unreachable!("the document is a file's"),
+        })
+        .collect();
     assert_eq!(index, [0, 1]);
 }
 

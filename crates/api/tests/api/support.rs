@@ -36,7 +36,7 @@ impl VerifierFactory for FakeFactory {
         let VerifierConfig::Cosign(cosign) = config else { unreachable!("there is no other type") };
         assert!(!cosign.keys.is_empty(), "a keyed verifier without keys reached the factory");
         for (index, key) in cosign.keys.iter().enumerate() {
-            let store = material.store(key).expect("each store that is named is given");
+            let store = material.store(&key.source).expect("each store that is named is given");
             if !String::from_utf8_lossy(&store.bytes).contains("PUBLIC KEY") {
                 let field = format!("cosign.keys[{index}]");
                 return Err(ConfigError { field, reason: "holds no public key".to_owned() });

@@ -1,17 +1,14 @@
 //! The built binary, as people and pipelines run it: arguments, files, exit codes, what goes to
 //! which stream. Registries and clients are the testkit's, in this process, on loopback.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests are tests, which clippy's exception for tests does not know"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod demo;
 mod images;
 mod manifests;
 mod policies;
 mod samples;
+mod secrets;
 mod serve;
 mod support;
 mod usage;

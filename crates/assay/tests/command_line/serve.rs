@@ -37,7 +37,7 @@ fn configure(folder: &Folder, addresses: &Addresses, registry: &str) -> (String,
 kind: Configuration
 kubernetes: false
 policies: [policies]
-webhook: {{listen: "{webhook}", certFile: tls/tls.crt, keyFile: tls/tls.key}}
+webhook: {{listen: "{webhook}", drainDelay: 0s, certFile: tls/tls.crt, keyFile: tls/tls.key}}
 metrics: {{listen: "{metrics}"}}
 health: {{listen: "{health}"}}
 registries: [{{host: "{registry}", plainHttp: true}}]
@@ -57,9 +57,15 @@ struct Server<'a> {
 impl<'a> Server<'a> {
     /// Over the policies that are in the folder `policies`.
     async fn start(stage: &'a Stage) -> Self {
+        Self::start_with(stage, "0s").await
+    }
+
+    /// The same, that serves on for so long when it is terminated.
+    async fn start_with(stage: &'a Stage, drain_delay: &str) -> Self {
         let (folder, addresses) = (&stage.folder, Addresses::free());
         let (configuration, authority) = configure(folder, &addresses, &stage.registry.host());
-        folder.write("assay.yaml", &configuration);
+        let delay = |value| format!("drainDelay: {value}");
+        folder.write("assay.yaml", &with(&configuration, &delay("0s"), &delay(drain_delay)));
         let log = File::create(folder.path().join("log")).unwrap();
         let mut command = folder.assay();
         command.args(["serve", "--config", "assay.yaml"]).stdout(Stdio::null()).stderr(log);
@@ -126,10 +132,15 @@ impl<'a> Server<'a> {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// Ends it as kubelet would.
-    async fn terminate(mut self) -> ExitStatus {
+    /// Asks it to end as kubelet would.
+    async fn signal(&self) {
         let id = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    }
+
+    /// Ends it as kubelet would.
+    async fn terminate(mut self) -> ExitStatus {
+        self.signal().await;
         in_time(self.child.wait()).await.unwrap()
     }
 }
@@ -194,6 +205,38 @@ async fn answers_counts_logs_and_stops() {
     assert_eq!(answered[1]["request_id"], id.trim_end_matches(')'));
 
     assert_eq!(server.terminate().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn serves_on_when_it_is_terminated_and_is_no_longer_ready() {
+    let stage = Stage::start().await;
+    stage.folder.write("policies/policy.yaml", &stage.documents());
+    let image = stage.push("shop/web", Signed::InBundle);
+    let mut server = Server::start_with(&stage, "1h").await;
+    server.signal().await;
+    let health = server.addresses.0[2];
+    until("unreadiness", async || (get(health, "/readyz").await?.0 == 503).then_some(())).await;
+    assert_eq!(get(health, "/healthz").await.unwrap().0, 200);
+    assert_eq!(server.review(&image).await["allowed"], true);
+}
+
+#[tokio::test]
+async fn takes_up_a_changed_certificate_and_keeps_the_last_good_one() {
+    let stage = Stage::start().await;
+    let folder = &stage.folder;
+    folder.write("policies/policy.yaml", &stage.documents());
+    let server = Server::start(&stage).await;
+    let expiry = "\nassay_tls_certificate_expiry_timestamp_seconds ";
+    assert!(server.metrics().await.contains(expiry));
+
+    let authority = TestAuthority::generate().unwrap();
+    let issued = authority.issue(&["127.0.0.1"]).unwrap();
+    folder.write("tls/tls.key", &issued.key_pem);
+    let complaint = "the last good certificate stays: the certificate in tls/tls.crt and the key";
+    until("the complaint", async || server.log().contains(complaint).then_some(())).await;
+    folder.write("tls/tls.crt", &issued.certificate_pem);
+    let (webhook, ca) = (server.addresses.0[0], authority.certificate_pem());
+    until("the new one", async || ReviewClient::connect(webhook, &ca).await.ok()).await;
 }
 
 #[tokio::test]

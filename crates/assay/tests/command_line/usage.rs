@@ -17,7 +17,7 @@ async fn rejects_wrong_usage() {
         "assay.yaml",
         "apiVersion: assay.dev/v1alpha1\nkind: Configuration\ndefaultActions: deny\n",
     );
-    let cases: [(&str, &[&str], &str); 9] = [
+    let cases: [(&str, &[&str], &str); 10] = [
         ("no policy", &["app:v1"], "--policy <FILE|DIR>"),
         (
             "a policy that is not there",
@@ -40,6 +40,19 @@ async fn rejects_wrong_usage() {
             "a store",
             &["app:v1", "--policy", "policy.yaml", "--trust-store", "a/b/c=k"],
             "NAMESPACE/NAME",
+        ),
+        (
+            "a store twice",
+            &[
+                "app:v1",
+                "--policy",
+                "policy.yaml",
+                "--trust-store",
+                "a=policy.yaml",
+                "--trust-store",
+                "a=policy.yaml",
+            ],
+            "ClusterTrustStore a is given twice",
         ),
         ("no time", &["app:v1", "--policy", "policy.yaml", "--timeout", "0"], "--timeout"),
         (

@@ -69,23 +69,16 @@ fn keeps_answers_as_long_as_the_contract_says() {
 
 #[tokio::test(start_paused = true)]
 async fn keeps_what_an_image_resolves_to() {
-    let host = || "registry.example".to_owned();
     let off = CacheConfig { tag_ttl: Duration::ZERO, ..config() };
     let negative_off = CacheConfig { negative_ttl: Duration::ZERO, ..config() };
     let found = || Ok(descriptor(digest_of("v1")));
-    let missing = || Err(StoreError::NotFound { host: host() });
+    let missing = || Err(StoreError::NotFound { host: "registry.example".to_owned() });
     let cases = [
         ("found", config(), found(), seconds(3)),
         ("found, tagTtl 0s", off, found(), None),
         ("found, negativeTtl 0s", negative_off, found(), seconds(3)),
         ("missing", config(), missing(), seconds(11)),
         ("missing, negativeTtl 0s", negative_off, missing(), None),
-        ("denied", config(), Err(StoreError::Denied { host: host(), status: 403 }), seconds(11)),
-        ("internal", config(), Err(StoreError::Internal), None),
-        ("overloaded", config(), Err(StoreError::Overloaded { host: host() }), None),
-        ("throttled", config(), Err(StoreError::Throttled { host: host() }), None),
-        ("timeout", config(), Err(StoreError::Timeout { host: host() }), None),
-        ("unreachable", config(), Err(StoreError::Unreachable { host: host(), reason: "" }), None),
     ];
     for (name, cache, answer, kept) in cases {
         let world = asking(cache, &FakeVerifier::new("a"));
@@ -157,14 +150,14 @@ async fn tells_hits_from_misses() {
 }
 
 /// A verifier that reads what every test of content looks at, each time anew.
-struct Reader {
+pub(crate) struct Reader {
     fingerprint: Digest,
     /// The limit under which it reads the blob.
     bytes_max: u64,
 }
 
 impl Reader {
-    fn new(bytes_max: u64) -> Arc<Self> {
+    pub(crate) fn new(bytes_max: u64) -> Arc<Self> {
         Arc::new(Self { fingerprint: Digest::sha256(&bytes_max.to_be_bytes()), bytes_max })
     }
 }
@@ -183,15 +176,79 @@ impl Verifier for Reader {
         let Subject { repository, descriptor, access } = subject;
         let store = context.store();
         let digest = &descriptor.digest;
+        let mut read = Ok(());
         for at in [Selector::Digest(digest.clone()), Selector::Tag(format!("{}.sig", digest.hex()))]
         {
-            assert!(store.manifest(repository, &at, access).await.is_ok());
+            read = read.and(store.manifest(repository, &at, access).await.map(drop));
         }
-        assert!(store.referrers(subject).await.is_ok());
-        match store.blob(repository, digest, access, self.bytes_max).await {
-            Ok(_) => accepted(),
+        read = read.and(store.referrers(subject).await.map(drop));
+        read = read.and(store.blob(repository, digest, access, self.bytes_max).await.map(drop));
+        match read {
+            Ok(()) => accepted(),
             Err(error) => Outcome::unread(&error, ReasonCode::SignatureNotFound),
         }
+    }
+}
+
+/// Every error of a store, and whether it is one of infrastructure, which no cache may keep.
+fn errors() -> [(StoreError, bool); 12] {
+    let host = || "registry.example".to_owned();
+    [
+        (StoreError::Internal, true),
+        (StoreError::Overloaded { host: host() }, true),
+        (StoreError::Throttled { host: host() }, true),
+        (StoreError::Timeout { host: host() }, true),
+        (StoreError::Unreachable { host: host(), reason: "no connection" }, true),
+        (StoreError::Blocked { host: host(), reason: "loopback" }, false),
+        (StoreError::Denied { host: host(), status: 401 }, false),
+        (StoreError::DigestMismatch { expected: digest_of("v1") }, false),
+        (StoreError::Malformed { host: host(), reason: "no JSON" }, false),
+        (StoreError::NotFound { host: host() }, false),
+        (StoreError::TooLarge { limit: 1 }, false),
+        (StoreError::TooMany { what: "referrers", limit: 1 }, false),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn keeps_no_error_of_infrastructure() {
+    for (error, is_transient) in errors() {
+        let kept = if is_transient { None } else { seconds(11) };
+        let world = asking(config(), &FakeVerifier::new("a"));
+        let answer = error.clone();
+        world.store.resolves(move |_, _, _| Err(answer.clone()));
+        check_kept(&format!("resolve: {error}"), &world, World::resolves, kept).await;
+
+        for call in ["manifest Digest", "manifest Tag", "referrers", "blob"] {
+            let world = asking(config(), &Again::new());
+            *world.store.error.lock().unwrap() = Some(error.clone());
+            let count = |world: &World| world.store.log.count(call);
+            check_kept(&format!("{call}: {error}"), &world, count, kept).await;
+        }
+    }
+}
+
+/// A reader whose own outcome is never kept.
+struct Again(Arc<Reader>);
+
+impl Again {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Reader::new(4)))
+    }
+}
+
+#[async_trait]
+impl Verifier for Again {
+    fn kind(&self) -> &'static str {
+        "again"
+    }
+
+    fn fingerprint(&self) -> &Digest {
+        self.0.fingerprint()
+    }
+
+    async fn verify(&self, subject: &Subject, context: &dyn Context) -> Outcome {
+        self.0.verify(subject, context).await;
+        Outcome::new(State::Unavailable(ReasonCode::Timeout), "")
     }
 }
 
@@ -279,6 +336,23 @@ async fn keeps_no_more_than_the_bytes_it_may() {
         verifier.finds(move |_| Outcome::new(State::Accepted, "x".repeat(message)));
         let world = asking(CacheConfig { bytes_max, ..config() }, &verifier);
         check_kept(&format!("{message}"), &world, |_| verifier.runs(), kept).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keeps_no_more_entries_than_it_may() {
+    // An eighth of the bytes is for verdicts, which take 512 each beside their text.
+    const ENTRIES: usize = 3;
+    for (images, is_kept) in [(ENTRIES, true), (ENTRIES + 1, false)] {
+        let verifier = FakeVerifier::new("a");
+        let bytes_max = 8 * 512 * ENTRIES as u64;
+        let world = asking(CacheConfig { bytes_max, ..config() }, &verifier);
+        let images: Vec<String> =
+            (0..images).map(|index| format!("registry.example/app:v{index}")).collect();
+        for image in images.iter().chain(&images) {
+            world.judge(&[image]).await;
+        }
+        assert_eq!(verifier.runs() == images.len(), is_kept, "{}", images.len());
     }
 }
 

@@ -65,9 +65,13 @@ pub(crate) type Answer<F> = Mutex<Arc<F>>;
 type Resolve =
     dyn Fn(&Repository, &Selector, &Access) -> Result<Descriptor, StoreError> + Send + Sync;
 
-/// A registry: any digest is there; any tag points at the digest of its own name.
+/// Registries: any digest is there; any tag points at the digest of its own name.
 pub(crate) struct FakeStore {
+    /// What content ends in, where it does not end well.
+    pub(crate) error: Mutex<Option<StoreError>>,
     pub(crate) gate: Gate,
+    /// Where whoever asks a registry waits whose name begins with `slow`.
+    pub(crate) slow_gate: Gate,
     pub(crate) log: Log,
     pub(crate) referrers: Mutex<Vec<Descriptor>>,
     resolve: Answer<Resolve>,
@@ -97,7 +101,9 @@ impl Default for FakeStore {
             }))
         };
         Self {
+            error: Mutex::default(),
             gate: Gate::default(),
+            slow_gate: Gate::default(),
             log: Log::default(),
             referrers: Mutex::default(),
             resolve: Mutex::new(Arc::new(resolve)),
@@ -120,6 +126,10 @@ impl FakeStore {
         self.log.add(format!("{what} {about:?} as {}", name_of(access)));
         self.gate.pass().await;
     }
+
+    fn content<T>(&self, content: T) -> Result<T, StoreError> {
+        self.error.lock().unwrap().clone().map_or(Ok(content), Err)
+    }
 }
 
 /// `public`, or the user that the credential names.
@@ -140,6 +150,9 @@ impl ArtifactStore for FakeStore {
         access: &Access,
     ) -> Result<Descriptor, StoreError> {
         self.asked("resolve", at, access).await;
+        if repository.host().starts_with("slow") {
+            self.slow_gate.pass().await;
+        }
         let resolve = self.resolve.lock().unwrap().clone();
         resolve(repository, at, access)
     }
@@ -151,7 +164,7 @@ impl ArtifactStore for FakeStore {
         access: &Access,
     ) -> Result<FetchedManifest, StoreError> {
         self.asked("manifest", at, access).await;
-        Ok(FetchedManifest {
+        self.content(FetchedManifest {
             descriptor: descriptor(Digest::sha256(b"{}")),
             bytes: Bytes::from_static(b"{}"),
         })
@@ -159,7 +172,7 @@ impl ArtifactStore for FakeStore {
 
     async fn referrers(&self, subject: &Subject) -> Result<Vec<Descriptor>, StoreError> {
         self.asked("referrers", subject.digest(), &subject.access).await;
-        Ok(self.referrers.lock().unwrap().clone())
+        self.content(self.referrers.lock().unwrap().clone())
     }
 
     async fn blob(
@@ -173,7 +186,7 @@ impl ArtifactStore for FakeStore {
         self.asked("blob", digest, access).await;
         match bytes_max {
             0..4 => Err(StoreError::TooLarge { limit: bytes_max }),
-            _ => Ok(Bytes::from_static(BLOB)),
+            _ => self.content(Bytes::from_static(BLOB)),
         }
     }
 }
@@ -195,11 +208,16 @@ impl Fetch for NoFetch {
 type Credentials = dyn Fn() -> Result<Vec<Credential>, CredentialError> + Send + Sync;
 
 /// No credentials, unless a test says otherwise.
-pub(crate) struct FakeCredentials(Answer<Credentials>);
+pub(crate) struct FakeCredentials {
+    pub(crate) gate: Gate,
+    pub(crate) log: Log,
+    credentials: Answer<Credentials>,
+}
 
 impl Default for FakeCredentials {
     fn default() -> Self {
-        Self(Mutex::new(Arc::new(|| Ok(Vec::new()))))
+        let credentials = Mutex::new(Arc::new(|| Ok(Vec::new())) as Arc<Credentials>);
+        Self { gate: Gate::default(), log: Log::default(), credentials }
     }
 }
 
@@ -208,7 +226,7 @@ impl FakeCredentials {
         &self,
         credentials: impl Fn() -> Result<Vec<Credential>, CredentialError> + Send + Sync + 'static,
     ) {
-        *self.0.lock().unwrap() = Arc::new(credentials);
+        *self.credentials.lock().unwrap() = Arc::new(credentials);
     }
 
     /// The credentials of these users.
@@ -223,8 +241,13 @@ fn credential(user: &str) -> Credential {
 
 #[async_trait]
 impl CredentialSource for FakeCredentials {
-    async fn credentials(&self, _: &Repository) -> Result<Vec<Credential>, CredentialError> {
-        let credentials = self.0.lock().unwrap().clone();
+    async fn credentials(
+        &self,
+        repository: &Repository,
+    ) -> Result<Vec<Credential>, CredentialError> {
+        self.log.add(repository.to_string());
+        self.gate.pass().await;
+        let credentials = self.credentials.lock().unwrap().clone();
         credentials()
     }
 }

@@ -194,7 +194,7 @@ async fn judges_by_the_snapshot_in_force() {
     let (old, new) = (FakeVerifier::new("old"), FakeVerifier::new("new"));
     new.finds(|_| Outcome::new(State::Missing(SignatureNotFound), ""));
     let snapshot = |verifier: &Arc<FakeVerifier>| Snapshot {
-        policies: vec![Arc::new(policy("one", [require([verifier.clone() as _])]))],
+        policies: vec![Arc::new(policy("one", [require([verifier.clone() as _])]))].into(),
         ..Default::default()
     };
     let world = World::new([]);

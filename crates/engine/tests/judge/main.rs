@@ -7,8 +7,11 @@ mod fakes;
 mod world;
 
 mod caching;
+mod elsewhere;
 mod failures;
 mod images;
+mod load;
 mod nesting;
 mod scopes;
+mod stats;
 mod waiting;

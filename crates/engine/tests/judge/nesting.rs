@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use assay_core::ReasonCode::EvidenceInvalid;
 use assay_core::ports::{Context, Derived, NESTING_DEPTH_MAX, Verifier};
 use assay_core::{Digest, Outcome, Subject};
+use assay_engine::CacheConfig;
 use assay_policy::CacheUse;
 use async_trait::async_trait;
 
@@ -118,6 +119,7 @@ struct Extractor {
     document: Digest,
     parser: &'static str,
     version: u32,
+    bytes: usize,
     extracted: Arc<AtomicUsize>,
 }
 
@@ -133,36 +135,57 @@ impl Verifier for Extractor {
 
     async fn verify(&self, _: &Subject, context: &dyn Context) -> Outcome {
         let extract = {
-            let extracted = self.extracted.clone();
+            let (bytes, extracted) = (self.bytes, self.extracted.clone());
             let own = format!("{} {} {}", self.document, self.parser, self.version);
             move || {
                 extracted.fetch_add(1, Ordering::Relaxed);
-                Arc::new(own) as Derived
+                Derived { value: Arc::new(own), bytes }
             }
         };
         let derived =
             context.derived(&self.document, self.parser, self.version, Box::new(extract)).await;
         let own = format!("{} {} {}", self.document, self.parser, self.version);
-        assert_eq!(derived.downcast_ref::<String>(), Some(&own));
+        assert_eq!(derived.value.downcast_ref::<String>(), Some(&own));
         accepted()
     }
 }
 
-/// How often two verifiers extract, where the second names this document, parser and version.
-async fn check_derived((document, parser, version): (&str, &'static str, u32), expect: usize) {
+/// How often two verifiers extract, where the second names this document, parser and version, and
+/// extracts are so large.
+async fn check_extracted(
+    (document, parser, version): (&str, &'static str, u32),
+    bytes: usize,
+    expect: usize,
+) {
     let extracted = Arc::new(AtomicUsize::new(0));
     let extractor = |fingerprint: &str, document: &str, parser, version| Extractor {
         fingerprint: Digest::sha256(fingerprint.as_bytes()),
         document: Digest::sha256(document.as_bytes()),
         parser,
         version,
+        bytes,
         extracted: extracted.clone(),
     };
     let first = Arc::new(extractor("a", "sbom", "spdx", 1));
     let second = Arc::new(extractor("b", document, parser, version));
-    let world = World::new([policy("one", [require([first as Arc<dyn Verifier>, second])])]);
+    let cache = CacheConfig { bytes_max: BYTES_MAX, ..CacheConfig::default() };
+    let policy = policy("one", [require([first as Arc<dyn Verifier>, second])]);
+    let world = World::with(cache, [policy]);
     assert_admitted(&world.judge(&[IMAGE]).await, CacheUse::Miss);
-    assert_eq!(extracted.load(Ordering::Relaxed), expect, "{document} {parser} {version}");
+    assert_eq!(extracted.load(Ordering::Relaxed), expect, "{document} {parser} {version} {bytes}");
+}
+
+async fn check_derived(what: (&str, &'static str, u32), expect: usize) {
+    check_extracted(what, 0, expect).await;
+}
+
+/// Bytes of all caches together. An eighth is for extracts; one takes 512 beside its own.
+const BYTES_MAX: u64 = 8 * 4_096;
+
+#[tokio::test(start_paused = true)]
+async fn keeps_no_extracts_but_those_that_fit() {
+    check_extracted(("sbom", "spdx", 1), 4_096 - 512, 1).await;
+    check_extracted(("sbom", "spdx", 1), 4_096 - 512 + 1, 2).await;
 }
 
 #[tokio::test(start_paused = true)]

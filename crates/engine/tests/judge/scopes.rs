@@ -106,6 +106,35 @@ async fn shows_nobody_what_is_under_way_for_another() {
     assert_eq!(verifier.runs(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn shows_no_tenant_what_is_verified_for_another() {
+    let (world, verifier) = for_alice();
+    verifier.gate.shut();
+    let judge = |namespace, users| {
+        world.credentials.of(users);
+        let (executor, request) = (world.executor.clone(), world.request_in(namespace, &[IMAGE]));
+        tokio::spawn(async move { executor.judge(&request).await })
+    };
+    let alices = [judge("a", &["alice"]), {
+        until_idle().await;
+        judge("b", &["alice"])
+    }];
+    until_idle().await;
+    let bob = judge("b", &["bob"]);
+    until_idle().await;
+    let carol = judge("c", &["carol", "alice"]);
+    until_idle().await;
+    assert_eq!(resolvers(&world), ["alice", "bob", "carol"]);
+    verifier.gate.open();
+
+    for alice in alices {
+        assert_admitted(&alice.await.unwrap(), CacheUse::Miss);
+    }
+    assert_denied(&bob.await.unwrap(), &[RegistryDenied]);
+    assert_denied(&carol.await.unwrap(), &[SignatureNotFound]);
+    assert_eq!(verifier.runs(), 2);
+}
+
 /// Which of `users` is asked for, where the registry refuses Bob and Dave.
 async fn check_credentials(users: &'static [&'static str], asked: &[&str], is_admitted: bool) {
     let verifier = FakeVerifier::new("a");

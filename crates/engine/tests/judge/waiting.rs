@@ -1,9 +1,9 @@
-//! Requests that wait: for each other's work, until their deadline, and for too much of it.
+//! Requests that wait: for each other's work, and until their deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay_core::ReasonCode::{Overloaded, Timeout};
+use assay_core::ReasonCode::Timeout;
 use assay_core::ports::{Context, Verifier};
 use assay_core::{Digest, Outcome, Subject};
 use assay_policy::{CacheUse, Quorum, Verdict};
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::fakes::{FakeVerifier, accepted};
 use crate::world::{
-    IMAGE, World, assert_admitted, assert_undecided, policy, requirement, rule, until_idle,
+    IMAGE, World, assert_admitted, assert_undecided, policy, require, requirement, rule, until_idle,
 };
 
 fn spawn_judge(world: &World) -> JoinHandle<Verdict> {
@@ -38,8 +38,7 @@ async fn works_once_for_all_who_ask_at_once() {
     }
     assert_eq!((world.resolves(), verifier.runs()), (1, 1));
     let log = &world.recorder.0;
-    assert_eq!(log.count("tag coalesced"), CALLERS - 1);
-    assert_eq!(log.count("verdict coalesced"), CALLERS - 1);
+    assert_eq!(log.count("image coalesced"), CALLERS - 1);
     assert_eq!(log.count("fake accepted"), 1);
 }
 
@@ -85,6 +84,40 @@ async fn does_not_decide_what_is_late_and_finds_it_at_the_retry() {
     let world = World::asking(&verifier);
     world.store.gate.shut();
     check_late(&world, &verifier).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn asks_for_credentials_once_whoever_goes_away() {
+    let world = World::asking(&FakeVerifier::new("a"));
+    world.credentials.gate.shut();
+    assert_undecided(&world.judge(&[IMAGE]).await, &[Timeout]);
+    let second = spawn_judge(&world);
+    until_idle().await;
+    world.credentials.gate.open();
+
+    assert_admitted(&second.await.unwrap(), CacheUse::Miss);
+    assert_eq!(world.credentials.log.lines(), ["registry.example/app"]);
+}
+
+/// Who is to blame where `hang` says what hangs, and how.
+async fn check_names(hang: impl Fn(&World, &FakeVerifier), verifier: Option<&str>, text: &str) {
+    let [quick, slow] = ["quick", "slow"].map(FakeVerifier::new);
+    let world = World::new([policy("one", [require([quick as Arc<dyn Verifier>, slow.clone()])])]);
+    hang(&world, &slow);
+    let verdict = world.judge(&[IMAGE]).await;
+    assert_undecided(&verdict, &[Timeout]);
+    let violation = &verdict.images[0].policies[0].violations[0];
+    assert_eq!((violation.verifier.as_deref(), violation.message.as_str()), (verifier, text));
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_what_was_under_way() {
+    let credentials = "reading the credentials for registry.example was still under way";
+    check_names(|world, _| world.credentials.gate.shut(), None, credentials).await;
+    let resolving = "resolving the image was still under way";
+    check_names(|world, _| world.store.gate.shut(), None, resolving).await;
+    let verification = "verification was still under way";
+    check_names(|_, slow| slow.gate.shut(), Some("v1"), verification).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,28 +182,4 @@ async fn lets_a_verification_take_sixty_seconds() {
             assert_undecided(&verdict, &[Timeout]);
         }
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn looks_at_512_images_at_once() {
-    let world = World::asking(&FakeVerifier::new("a"));
-    world.store.gate.shut();
-    let images: Vec<String> =
-        (0..511).map(|index| format!("registry.example/app:v{index}")).collect();
-    let images: Vec<&str> = images.iter().map(String::as_str).collect();
-    // Nobody waits for these any more, and they are under way all the same.
-    let (first, second) = images.split_at(256);
-    for images in [first, second] {
-        assert_undecided(&world.judge(images).await, &vec![Timeout; images.len()]);
-    }
-
-    let last = "registry.example/last";
-    assert_undecided(&world.judge(&[last]).await, &[Timeout]);
-    assert_undecided(&world.judge(&["registry.example/one-more"]).await, &[Overloaded]);
-    assert_eq!(world.resolves(), 512);
-
-    world.store.gate.open();
-    until_idle().await;
-    assert_admitted(&world.judge(&["registry.example/one-more"]).await, CacheUse::Miss);
-    assert_admitted(&world.judge(&[last]).await, CacheUse::Hit);
 }

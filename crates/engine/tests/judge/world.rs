@@ -71,6 +71,11 @@ impl World {
         self.executor.judge(&self.request(images)).await
     }
 
+    /// The same for a pod in this namespace.
+    pub(crate) async fn judge_in(&self, namespace: &str, images: &[&str]) -> Verdict {
+        self.executor.judge(&self.request_in(namespace, images)).await
+    }
+
     /// How many images the registry was asked to resolve.
     pub(crate) fn resolves(&self) -> usize {
         self.store.log.count("resolve")
@@ -83,6 +88,10 @@ impl World {
 
     /// A request to create a pod of these images.
     pub(crate) fn request(&self, images: &[&str]) -> Request {
+        self.request_in("team-a", images)
+    }
+
+    pub(crate) fn request_in(&self, namespace: &str, images: &[&str]) -> Request {
         let images = images.iter().enumerate().map(|(index, reference)| ObjectImage {
             reference: (*reference).to_owned(),
             name: format!("c{index}"),
@@ -91,7 +100,7 @@ impl World {
         let object = Object {
             group: String::new(),
             kind: "Pod".to_owned(),
-            namespace: "team-a".to_owned(),
+            namespace: namespace.to_owned(),
             name: "web".to_owned(),
             generate_name: String::new(),
             labels: Default::default(),
@@ -103,7 +112,7 @@ impl World {
         Request {
             id: "0".to_owned(),
             operation: Operation::Create,
-            namespace: "team-a".to_owned(),
+            namespace: namespace.to_owned(),
             object: Some(object),
             old_object: None,
             dry_run: false,

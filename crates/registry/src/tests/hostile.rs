@@ -6,6 +6,7 @@ use http::HeaderName;
 use serde_json::json;
 
 use super::*;
+use crate::health::THROTTLE_MIN;
 
 async fn resolve(fixture: &Fixture, access: &Access) -> Result<Descriptor, StoreError> {
     fixture.registry.resolve(&fixture.repository(), &tag("v1"), access).await
@@ -65,8 +66,18 @@ async fn case_04_rejects_redirect_to_internal_address() {
     let by_name = secure.replace("127.0.0.1", "localhost");
     let metadata = "https://169.254.169.254/latest/meta-data/".to_owned();
     let mapped = "https://[::ffff:169.254.169.254]/latest/".to_owned();
-    let octal = "https://0177.1/".to_owned();
-    for url in [plain, secure, by_name, metadata, mapped, octal] {
+    let others = ["0177.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "[fe80::1]"]
+        .into_iter()
+        .chain([
+            "0.0.0.0",
+            "[::]",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+            "localhost.",
+            "a.localhost",
+        ])
+        .map(|host| format!("https://{host}/"));
+    for url in [plain, secure, by_name, metadata, mapped].into_iter().chain(others) {
         let fixture = open().await;
         let digest = fixture.server.push_blob("app", &b"x"[..]).parse().unwrap();
         fixture.server.fault(Fault::new("/blobs/", redirect(url.clone())));
@@ -99,6 +110,7 @@ async fn case_06_rejects_throttled_fallback_tag() {
     let subject = fixture.subject(&digest);
     assert_eq!(kind(fixture.registry.referrers(&subject).await), "throttled");
     fixture.server.clear_faults();
+    fixture.clock.advance(THROTTLE_MIN);
     assert_eq!(fixture.registry.referrers(&subject).await, Ok(Vec::new()));
 }
 
@@ -189,7 +201,7 @@ async fn case_13_rejects_certificate_of_another_authority() {
     let roots = Certificate::from_pem(other.ca_pem().unwrap().as_bytes()).unwrap();
     let config = RegistryConfig {
         hosts: vec![HostConfig { host: fixture.server.host(), ..HostConfig::default() }],
-        loopback: Loopback::Refused,
+        ..RegistryConfig::default()
     };
     let (log, clock) = (fixture.log.clone(), fixture.clock.clone());
     let registry = Registry::build(&config, Timeouts::default(), Some(roots), log, clock).unwrap();

@@ -1,25 +1,32 @@
 //! The transport against a registry in this process, honest and hostile.
 
+mod attacks;
 mod auth;
 mod docker_config;
 mod fetch;
 mod hostile;
+mod mirrors;
+mod pressure;
+mod proxies;
 mod referrers;
 mod store;
+mod tls;
 mod transport;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use assay_core::ports::{AdmissionRecord, Recorder, Selector, ViolationRecord};
 use assay_core::{Access, Credential, Descriptor, Digest, Repository, State, StoreError, Subject};
-use assay_testkit::{Auth, Credentials, Effect, FixedClock, RegistryOptions, TestRegistry};
+use assay_testkit::{
+    Auth, Credentials, Effect, FixedClock, RegistryOptions, TestAuthority, TestRegistry,
+};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::WWW_AUTHENTICATE;
 use reqwest::Certificate;
 
-use crate::http::Timeouts;
+use crate::clients::Timeouts;
 use crate::{HostConfig, Loopback, Registry, RegistryConfig};
 
 /// Remembers registry requests as `operation code`.
@@ -47,22 +54,32 @@ struct Fixture {
 
 /// A server with `options`, listed with the other `hosts` where the client may be at any address.
 async fn fixture(options: RegistryOptions, others: &[&str]) -> Fixture {
+    fixture_with(options, others, Timeouts::default(), |_| ()).await
+}
+
+/// The same with these timeouts, and with its configuration changed by `change`; the server's own
+/// entry is the first.
+async fn fixture_with(
+    options: RegistryOptions,
+    others: &[&str],
+    timeouts: Timeouts,
+    change: impl FnOnce(&mut RegistryConfig),
+) -> Fixture {
     let server = TestRegistry::start(options).await.unwrap();
     let (clock, log) = (Arc::<FixedClock>::default(), Arc::<RequestLog>::default());
-    let plain = server.ca_pem().is_none();
-    let own = server.host();
-    let hosts = std::iter::once((own.as_str(), plain))
-        .chain(others.iter().map(|host| (*host, true)))
-        .map(|(host, plain)| HostConfig {
-            host: host.into(),
-            plain_http: Some(plain),
-            token_realms: Vec::new(),
-        });
-    let config = RegistryConfig { hosts: hosts.collect(), loopback: Loopback::Refused };
+    let own = listed(&server.host(), server.ca_pem().is_none());
+    let others = others.iter().map(|host| listed(host, true));
+    let hosts = std::iter::once(own).chain(others).collect();
+    let mut config = RegistryConfig { hosts, ..RegistryConfig::default() };
+    change(&mut config);
     let roots = server.ca_pem().map(|pem| Certificate::from_pem(pem.as_bytes()).unwrap());
-    let timeouts = Timeouts::default();
+    let roots = roots.or_else(any_root);
     let built = Registry::build(&config, timeouts, roots, log.clone(), clock.clone());
     Fixture { registry: built.unwrap(), server, clock, log }
+}
+
+fn listed(host: &str, plain: bool) -> HostConfig {
+    HostConfig { host: host.into(), plain_http: Some(plain), ..HostConfig::default() }
 }
 
 /// An open registry and its client.
@@ -72,9 +89,19 @@ async fn open() -> Fixture {
 
 /// A client for the command line: loopback is allowed.
 fn command_line(timeouts: Timeouts) -> Registry {
-    let config = RegistryConfig { hosts: Vec::new(), loopback: Loopback::Allowed };
+    let config = RegistryConfig { loopback: Loopback::Allowed, ..RegistryConfig::default() };
     let log = Arc::<RequestLog>::default();
-    Registry::build(&config, timeouts, None, log, Arc::<FixedClock>::default()).unwrap()
+    Registry::build(&config, timeouts, any_root(), log, Arc::<FixedClock>::default()).unwrap()
+}
+
+/// A root of nobody here: reading the machine's own would take most of the time of these tests.
+fn any_root() -> Option<Certificate> {
+    static ROOT: OnceLock<Certificate> = OnceLock::new();
+    let make = || {
+        let authority = TestAuthority::generate().unwrap();
+        Certificate::from_pem(authority.certificate_pem().as_bytes()).unwrap()
+    };
+    Some(ROOT.get_or_init(make).clone())
 }
 
 impl Fixture {
@@ -170,6 +197,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> &'static str {
         StoreError::DigestMismatch { .. } => "digest mismatch",
         StoreError::Malformed { .. } => "malformed",
         StoreError::NotFound { .. } => "not found",
+        StoreError::Overloaded { .. } => "overloaded",
         StoreError::Throttled { .. } => "throttled",
         StoreError::Timeout { .. } => "timeout",
         StoreError::TooLarge { .. } => "too large",

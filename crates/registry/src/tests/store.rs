@@ -6,6 +6,7 @@ use assay_testkit::{Fault, media_type};
 use http::{HeaderName, Method, header};
 
 use super::*;
+use crate::health::THROTTLE_MIN;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
@@ -135,8 +136,10 @@ async fn each_status_has_its_cause() {
         let store: &dyn ArtifactStore = &fixture.registry;
         let resolved = store.resolve(&repository, &tag("v1"), &access).await;
         assert_eq!(kind(resolved), expect, "{code}");
+        fixture.clock.advance(THROTTLE_MIN);
         let manifest = store.manifest(&repository, &tag("v1"), &access).await;
         assert_eq!(kind(manifest), expect, "{code}");
+        fixture.clock.advance(THROTTLE_MIN);
         let blob = store.blob(&repository, &digest, &access, 10).await;
         assert_eq!(kind(blob), expect, "{code}");
         let expect =

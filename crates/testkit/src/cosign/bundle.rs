@@ -62,14 +62,14 @@ pub enum Content {
         payload: Vec<u8>,
         /// `payloadType`.
         payload_type: String,
-        /// `signatures[].sig`, ASN.1 DER before base64.
+        /// `signatures[].sig`, before base64.
         signatures: Vec<Vec<u8>>,
     },
     /// `messageSignature`: the signature of bytes elsewhere, as `cosign sign-blob` makes it.
     Message {
         /// The SHA-256 hash of those bytes.
         digest: Vec<u8>,
-        /// The signature, ASN.1 DER before base64.
+        /// The signature, before base64.
         signature: Vec<u8>,
     },
 }

@@ -21,30 +21,98 @@ pub mod simple;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use aws_lc_rs::rand::{SystemRandom, fill};
+use aws_lc_rs::rsa;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
+    EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256,
+};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Digest, Sha512, Signer};
 
-/// A new ECDSA P-256 key.
+/// A kind of key, each with the hash that Cosign makes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// Ed25519 over the message itself.
+    Ed25519,
+    /// Ed25519ph, over the message's SHA-512 hash: what Cosign makes with an Ed25519 key.
+    Ed25519ph,
+    /// ECDSA P-256 with SHA-256.
+    P256,
+    /// ECDSA P-384 with SHA-384.
+    P384,
+    /// ECDSA P-521 with SHA-512.
+    P521,
+    /// RSA of 2048 bits, PKCS#1 v1.5, with SHA-256.
+    Rsa2048,
+}
+
+impl KeyKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Ed25519, Self::Ed25519ph, Self::P256, Self::P384, Self::P521, Self::Rsa2048];
+}
+
+/// A new key that signs.
 #[derive(Debug)]
-pub struct SigningKey(EcdsaKeyPair);
+pub struct SigningKey(Pair);
+
+#[derive(Debug)]
+enum Pair {
+    Ecdsa(EcdsaKeyPair),
+    Ed25519 { key: ed25519_dalek::SigningKey, prehashed: bool },
+    Rsa(rsa::KeyPair),
+}
 
 impl SigningKey {
-    /// A key unlike any other.
+    /// An ECDSA P-256 key unlike any other.
     ///
     /// # Errors
     /// When the system has no randomness to give.
     pub fn generate() -> Result<Self, Unspecified> {
-        EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map(Self)
+        Self::of(KeyKind::P256)
     }
 
-    /// The ASN.1 DER signature of the message's SHA-256 hash; another one at each call.
+    /// A key of this kind unlike any other.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn of(kind: KeyKind) -> Result<Self, Unspecified> {
+        let ecdsa = |algorithm| EcdsaKeyPair::generate(algorithm).map(Pair::Ecdsa);
+        let pair = match kind {
+            KeyKind::P256 => ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING)?,
+            KeyKind::P384 => ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING)?,
+            KeyKind::P521 => ecdsa(&ECDSA_P521_SHA512_ASN1_SIGNING)?,
+            KeyKind::Rsa2048 => Pair::Rsa(rsa::KeyPair::generate(rsa::KeySize::Rsa2048)?),
+            KeyKind::Ed25519 | KeyKind::Ed25519ph => {
+                let mut seed = [0; 32];
+                fill(&mut seed)?;
+                let key = ed25519_dalek::SigningKey::from_bytes(&seed);
+                Pair::Ed25519 { key, prehashed: kind == KeyKind::Ed25519ph }
+            }
+        };
+        Ok(Self(pair))
+    }
+
+    /// The signature of the message, of ECDSA in ASN.1 DER and another one at each call.
     ///
     /// # Errors
     /// When the system has no randomness to give.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
-        Ok(self.0.sign(&SystemRandom::new(), message)?.as_ref().to_vec())
+        match &self.0 {
+            Pair::Ecdsa(pair) => Ok(pair.sign(&SystemRandom::new(), message)?.as_ref().to_vec()),
+            Pair::Ed25519 { key, prehashed: false } => Ok(key.sign(message).to_bytes().to_vec()),
+            Pair::Ed25519 { key, prehashed: true } => {
+                let signed = key.sign_prehashed(Sha512::new_with_prefix(message), None);
+                Ok(signed.map_err(|_| Unspecified)?.to_bytes().to_vec())
+            }
+            Pair::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)?;
+                Ok(signature)
+            }
+        }
     }
 
     /// The public key, a SubjectPublicKeyInfo in DER.
@@ -52,7 +120,13 @@ impl SigningKey {
     /// # Errors
     /// When the library cannot encode the key that it made.
     pub fn public_key_der(&self) -> Result<Vec<u8>, Unspecified> {
-        let der: PublicKeyX509Der<'_> = self.0.public_key().as_der()?;
+        let der: PublicKeyX509Der<'_> = match &self.0 {
+            Pair::Ecdsa(pair) => pair.public_key().as_der()?,
+            Pair::Rsa(pair) => pair.public_key().as_der()?,
+            Pair::Ed25519 { key, .. } => {
+                return Ok([ED25519_HEAD, key.verifying_key().as_bytes()].concat());
+            }
+        };
         Ok(der.as_ref().to_vec())
     }
 
@@ -61,9 +135,10 @@ impl SigningKey {
     /// # Errors
     /// When the library cannot encode the key that it made.
     pub fn public_key_pem(&self) -> Result<String, Unspecified> {
-        let text = STANDARD.encode(self.public_key_der()?);
-        let (first, second) = text.split_at(PEM_LINE_CHARACTERS);
-        Ok(format!("-----BEGIN PUBLIC KEY-----\n{first}\n{second}\n-----END PUBLIC KEY-----\n"))
+        let mut text = STANDARD.encode(self.public_key_der()?);
+        let breaks = (1..text.len().div_ceil(PEM_LINE_CHARACTERS)).rev();
+        breaks.for_each(|line| text.insert(line * PEM_LINE_CHARACTERS, '\n'));
+        Ok(format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n"))
     }
 }
 
@@ -76,8 +151,11 @@ pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8
     [head.as_bytes(), payload].concat()
 }
 
-/// Characters per line of PEM (RFC 7468, section 2). A P-256 key takes 124, so two lines.
+/// Characters per line of PEM (RFC 7468, section 2).
 const PEM_LINE_CHARACTERS: usize = 64;
+
+/// An Ed25519 key up to its point (RFC 8410, section 4).
+const ED25519_HEAD: &[u8] = &[48, 42, 48, 5, 6, 3, 43, 101, 112, 3, 33, 0];
 
 #[cfg(test)]
 mod tests {
@@ -96,10 +174,13 @@ mod tests {
 
     #[test]
     fn writes_a_public_key_as_pem() {
-        let key = SigningKey::generate().unwrap();
-        let pem = key.public_key_pem().unwrap();
-        let body: Vec<&str> = pem.lines().filter(|line| !line.starts_with("-----")).collect();
-        assert_eq!(STANDARD.decode(body.concat()).unwrap(), key.public_key_der().unwrap());
+        for kind in KeyKind::ALL {
+            let key = SigningKey::of(kind).unwrap();
+            let pem = key.public_key_pem().unwrap();
+            let body: Vec<&str> = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+            assert!(body.iter().all(|line| (1..=64).contains(&line.len())), "{pem}");
+            assert_eq!(STANDARD.decode(body.concat()).unwrap(), key.public_key_der().unwrap());
+        }
     }
 
     /// Whether the bundle's own envelope verifies with `key`.

@@ -38,7 +38,7 @@ pub struct SimpleSignature {
     pub layer_type: String,
     /// The layer's content: what is signed, byte for byte.
     pub payload: Vec<u8>,
-    /// The signature, ASN.1 DER.
+    /// The signature.
     pub signature: Vec<u8>,
 }
 

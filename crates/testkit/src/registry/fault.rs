@@ -4,13 +4,14 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::Semaphore;
+use tokio::time::Interval;
 
 /// A rule of the fault table. Challenges and token requests are requests like any other: where they
 /// would use up the turns, name a narrower path.
@@ -29,6 +30,8 @@ pub enum Effect {
     CutAfter(usize),
     /// The answer comes this much later.
     Delay(Duration),
+    /// The body comes byte by byte, with this much time between two.
+    Drip(Duration),
     /// The body is spaces without end, its length undeclared.
     EndlessBody,
     /// This header in place of the true one: `Docker-Content-Digest`, `Content-Type`, `Link`, ….
@@ -101,6 +104,7 @@ impl Effect {
                 response.body_mut().cut_after(bytes);
             }
             Self::Delay(delay) => tokio::time::sleep(delay).await,
+            Self::Drip(pause) => response.body_mut().pace = Some(tokio::time::interval(pause)),
             Self::EndlessBody => response.body_mut().rest = Rest::Endless,
             Self::Header(name, value) => {
                 response.headers_mut().insert(name, value);
@@ -138,6 +142,8 @@ fn status(
 pub(super) struct FaultyBody {
     bytes: Bytes,
     rest: Rest,
+    /// When the next byte may go, where they go one by one.
+    pace: Option<Interval>,
 }
 
 #[derive(Debug)]
@@ -152,7 +158,7 @@ enum Rest {
 
 impl From<Bytes> for FaultyBody {
     fn from(bytes: Bytes) -> Self {
-        Self { bytes, rest: Rest::End }
+        Self { bytes, rest: Rest::End, pace: None }
     }
 }
 
@@ -172,7 +178,12 @@ impl Body for FaultyBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if !self.bytes.is_empty() {
-            let bytes = std::mem::take(&mut self.bytes);
+            let mut size = self.bytes.len();
+            if let Some(pace) = &mut self.pace {
+                ready!(pace.poll_tick(context));
+                size = 1;
+            }
+            let bytes = self.bytes.split_to(size);
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         match &mut self.rest {

@@ -37,14 +37,25 @@ pub struct RegistryOptions {
     pub referrers_api: bool,
     /// Entries per page of the referrers API; the next page is named by a `Link` header.
     pub referrers_per_page: usize,
-    /// Whether to speak TLS 1.3, with a certificate of an authority of its own, instead of HTTP.
+    /// Whether to speak TLS, with a certificate of an authority of its own, instead of HTTP.
     pub tls: bool,
+    /// DNS names in that certificate besides the loopback ones.
+    pub names: Vec<String>,
+    /// Whether, over TLS, a client must show a certificate of the same authority.
+    pub client_certificates: bool,
 }
 
 impl Default for RegistryOptions {
     /// An open registry over plain HTTP, with the referrers API in pages of 100.
     fn default() -> Self {
-        Self { auth: Auth::None, referrers_api: true, referrers_per_page: 100, tls: false }
+        Self {
+            auth: Auth::None,
+            referrers_api: true,
+            referrers_per_page: 100,
+            tls: false,
+            names: Vec::new(),
+            client_certificates: false,
+        }
     }
 }
 
@@ -65,6 +76,7 @@ pub struct RecordedRequest {
 #[derive(Debug)]
 pub struct TestRegistry {
     shared: Arc<Shared>,
+    authority: Option<TestAuthority>,
     ca_pem: Option<String>,
     _tasks: JoinSet<()>,
 }
@@ -102,14 +114,16 @@ impl TestRegistry {
             true => Some(TestAuthority::generate().map_err(io::Error::other)?),
             false => None,
         };
-        let acceptor = authority.as_ref().map(server::tls_acceptor).transpose()?;
+        let acceptor = authority.as_ref();
+        let acceptor =
+            acceptor.map(|authority| server::tls_acceptor(authority, &options)).transpose()?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared { options, address, state: Mutex::default() });
         let mut tasks = JoinSet::new();
         tasks.spawn(server::accept(listener, acceptor, Arc::clone(&shared)));
-        let ca_pem = authority.map(|authority| authority.certificate_pem());
-        Ok(Self { shared, ca_pem, _tasks: tasks })
+        let ca_pem = authority.as_ref().map(TestAuthority::certificate_pem);
+        Ok(Self { shared, authority, ca_pem, _tasks: tasks })
     }
 
     /// `127.0.0.1:PORT`, as it stands in an image reference.
@@ -120,6 +134,11 @@ impl TestRegistry {
     /// The certificate that a client must trust, PEM; `None` over plain HTTP.
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
+    }
+
+    /// The authority of its certificate and of its clients'; `None` over plain HTTP.
+    pub fn authority(&self) -> Option<&TestAuthority> {
+        self.authority.as_ref()
     }
 
     /// Puts in a blob and returns its digest.
@@ -210,6 +229,11 @@ impl TestRegistry {
         let bytes = bytes.into();
         let size = bytes.len();
         store::descriptor(media_type, &self.push_blob(repository, bytes), size)
+    }
+
+    /// The blob of this digest.
+    pub fn blob(&self, repository: &str, digest: &str) -> Option<Bytes> {
+        self.shared.state().store.blob(repository, digest).cloned()
     }
 
     /// The manifest at a tag or digest.

@@ -14,28 +14,52 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::auth::TOKEN_PATH;
 use super::fault::{self, FaultyBody};
 use super::store::{self, StoredManifest, media_type, sha256_digest};
-use super::{RecordedRequest, Shared};
+use super::{RecordedRequest, RegistryOptions, Shared};
 use crate::tls::TestAuthority;
 
-/// A TLS acceptor with a new certificate for loopback.
-pub(super) fn tls_acceptor(authority: &TestAuthority) -> io::Result<TlsAcceptor> {
-    let issued = authority.issue(&["127.0.0.1", "localhost"]).map_err(io::Error::other)?;
+/// A TLS acceptor with a new certificate for loopback and the names in `options`.
+pub(super) fn tls_acceptor(
+    authority: &TestAuthority,
+    options: &RegistryOptions,
+) -> io::Result<TlsAcceptor> {
+    let names = ["127.0.0.1", "localhost"].into_iter();
+    let names: Vec<&str> = names.chain(options.names.iter().map(String::as_str)).collect();
+    let issued = authority.issue(&names).map_err(io::Error::other)?;
     let certificate = CertificateDer::from(issued.certificate_der);
     let key = PrivatePkcs8KeyDer::from(issued.key_der);
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+    let provider = Arc::new(default_provider());
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key.into())
         .map_err(io::Error::other)?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    let config = match options.client_certificates {
+        true => config.with_client_cert_verifier(client_verifier(authority, provider)?),
+        false => config.with_no_client_auth(),
+    };
+    let config = config.with_single_cert(vec![certificate], key.into());
+    Ok(TlsAcceptor::from(Arc::new(config.map_err(io::Error::other)?)))
+}
+
+/// Accepts clients with a certificate of `authority` only.
+fn client_verifier(
+    authority: &TestAuthority,
+    provider: Arc<CryptoProvider>,
+) -> io::Result<Arc<dyn ClientCertVerifier>> {
+    let root = CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes());
+    let mut roots = RootCertStore::empty();
+    roots.add(root.map_err(io::Error::other)?).map_err(io::Error::other)?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    verifier.build().map_err(io::Error::other)
 }
 
 /// Serves connections until dropped, which drops them too.

@@ -6,16 +6,17 @@
 //! <https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md>.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
-use assay_core::{Descriptor, Digest, Manifest, ReasonCode};
-use aws_lc_rs::digest::{self, SHA256};
+use assay_core::{Descriptor, Digest, ReasonCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::claims::Criteria;
 use super::flaw::{Flaw, Verdict};
-use super::keys::Keys;
+use super::message::Message;
 use super::statement::{self, SIGN_PREDICATE_TYPE};
 
 /// The type of a bundle: of the artifact, of its layer, and inside. Nothing but v0.3 is read, for
@@ -27,13 +28,15 @@ const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const PREDICATE_TYPE_ANNOTATION: &str = "dev.sigstore.bundle.predicateType";
 
-/// Whether a referrer may be a bundle. Some registries list no artifact type, or that of the empty
-/// configuration; for these, the manifest's layers tell.
-pub(super) fn may_be_bundle(referrer: &Descriptor) -> bool {
-    match referrer.artifact_type.as_deref() {
-        None | Some("" | EMPTY_TYPE) => true,
-        Some(kind) => kind.starts_with(BUNDLE_TYPE_FAMILY),
-    }
+/// Whether a referrer of this artifact type may be a bundle. Some registries list no artifact type,
+/// or that of the empty configuration; for these, the manifest's layers tell.
+pub(super) fn may_be_bundle(artifact_type: &str) -> bool {
+    matches!(artifact_type, "" | EMPTY_TYPE) || artifact_type.starts_with(BUNDLE_TYPE_FAMILY)
+}
+
+/// Whether this layer is a bundle, of whatever version.
+pub(super) fn is_bundle(layer: &Descriptor) -> bool {
+    layer.media_type.starts_with(BUNDLE_TYPE_FAMILY)
 }
 
 /// Where a referrer stands in line, the likeliest signature first: by artifact type, by the
@@ -60,22 +63,15 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// The bundle in the manifest of a referrer of `subject`.
+    /// The bundle among the layers of a referrer with these annotations.
     ///
     /// # Errors
-    /// [`Flaw`]: no image manifest, one about something else, or none of exactly one bundle v0.3.
-    pub(super) fn of(manifest: &[u8], subject: &Digest) -> Result<Self, Flaw> {
-        let Ok(Manifest::Image { layers, subject: about, annotations, .. }) =
-            Manifest::parse(manifest)
-        else {
-            return Err(Flaw::invalid("a referrer is no image manifest"));
-        };
-        if about.is_none_or(|about| about.digest != *subject) {
-            // A list of referrers is a hint, and the fallback tag is anybody's to write.
-            return Err(Flaw::invalid("a listed referrer is about something else"));
-        }
-        let mut bundles =
-            layers.into_iter().filter(|layer| layer.media_type.starts_with(BUNDLE_TYPE_FAMILY));
+    /// [`Flaw`]: there is not exactly one bundle, or it is not of v0.3.
+    pub(super) fn of(
+        layers: Vec<Descriptor>,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<Self, Flaw> {
+        let mut bundles = layers.into_iter().filter(is_bundle);
         let claims_attestation = annotations
             .get(PREDICATE_TYPE_ANNOTATION)
             .is_some_and(|kind| kind != SIGN_PREDICATE_TYPE);
@@ -136,19 +132,19 @@ struct Signature {
     sig: String,
 }
 
-/// Who signed `subject` by the bundle in `bytes`.
+/// Who signed the image by the bundle in `bytes`.
 ///
 /// 1. The bundle says that it is one of v0.3, and holds a DSSE envelope: a signature over a bare
 ///    message, such as `cosign sign-blob` makes of a manifest, is not one of an image.
 /// 2. It is to be verified by a key, not a certificate.
 /// 3. The envelope has exactly one signature, over an in-toto statement.
-/// 4. That signature verifies over the payload and its type, by one of the keys.
-/// 5. The statement says that the subject is signed.
+/// 4. That signature verifies over the payload and its type, by one of the keys, which counts now.
+/// 5. The statement says that the image is signed, with the annotations that are asked for.
 ///
 /// # Errors
 /// [`Flaw`], by the first step that fails. A bundle that names one of the keys, and that this key
 /// did not sign, is a corrupted signature; any other is a stranger's.
-pub(super) fn verify(bytes: &[u8], layer: &Layer, subject: &Digest, keys: &Keys) -> Verdict {
+pub(super) fn verify(bytes: &[u8], layer: &Layer, criteria: Criteria<'_>) -> Verdict {
     let bundle: Bundle =
         serde_json::from_slice(bytes).map_err(|_| Flaw::invalid("a bundle is malformed"))?;
     if bundle.media_type != BUNDLE_TYPE {
@@ -171,26 +167,18 @@ pub(super) fn verify(bytes: &[u8], layer: &Layer, subject: &Digest, keys: &Keys)
     }
     let payload = decode(&envelope.payload)?;
     let signature = decode(&signature.sig)?;
-    let hash = hash(&envelope.payload_type, &payload);
-    let Some(signer) = keys.signer(&hash, &signature) else {
+    let message = Message::pre_authentication_encoding(&envelope.payload_type, &payload);
+    let Criteria { keys, now, .. } = criteria;
+    let Some(signer) = keys.signer(&message, &signature, now) else {
         return Err(if keys.has_hint(&key.hint) { MISNAMED } else { layer.stranger() });
     };
-    statement::check(&payload, subject)?;
-    Ok(signer.clone())
+    let signer = signer?;
+    statement::check(&payload, criteria)?;
+    Ok(signer)
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, Flaw> {
     STANDARD.decode(text).map_err(|_| Flaw::invalid("an envelope's member is not base64"))
-}
-
-/// The SHA-256 hash of what a DSSE signature signs, the pre-authentication encoding: the payload
-/// and its type, so joined that neither can be taken for the other.
-fn hash(payload_type: &str, payload: &[u8]) -> digest::Digest {
-    let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
-    let mut hash = digest::Context::new(&SHA256);
-    hash.update(head.as_bytes());
-    hash.update(payload);
-    hash.finish()
 }
 
 /// What names a key that did not sign it.

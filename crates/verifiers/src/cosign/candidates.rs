@@ -4,19 +4,22 @@
 //! other, so that an error, a delay or junk in one never hides a good signature in the other.
 
 use std::collections::BTreeSet;
+use std::future::{self, poll_fn};
+use std::task::Poll;
 
 use assay_core::ports::{ArtifactStore, Selector};
-use assay_core::{Algorithm, Descriptor, Digest, ReasonCode, Subject};
+use assay_core::{Algorithm, Descriptor, Digest, Manifest, ReasonCode, Subject};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
 use super::bundle::{self, BUNDLE_TYPE};
-use super::flaw::Flaw;
-use super::keys::Keys;
+use super::claims::Criteria;
+use super::flaw::{Flaw, Verdict};
+use super::message::Message;
 use super::simple_signing::{self, SignedPayload};
 use super::tally::{Artifact, Finding};
 
-/// Candidates that are read from each of the two places. (Architecture, "Limits".) Each place has
+/// Signatures that are looked at in each of the two places. (Architecture, "Limits".) Each place has
 /// its own, so that neither can use up what the other needs.
 const CANDIDATES_MAX: usize = 50;
 
@@ -30,87 +33,153 @@ const ENVELOPE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Reads the signatures of one subject.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
-    /// What is to be signed.
+    /// What is to be signed, in the repository where its signatures are.
     pub(super) subject: &'a Subject,
-    /// Where signatures are.
+    /// What reads there.
     pub(super) store: &'a dyn ArtifactStore,
-    /// Who may have signed.
-    pub(super) keys: &'a Keys,
+    /// What makes a signature good.
+    pub(super) criteria: Criteria<'a>,
 }
 
-/// Something that may hold a signature.
+/// Something that holds signatures, or nothing of the kind.
 enum Candidate {
-    /// A payload that the manifest at the signature tag names.
-    Payload { manifest: Digest, payload: SignedPayload },
-    /// A manifest that is listed as referring to the subject.
-    Referrer(Digest),
+    /// The one layer of a referrer, with the digest of its manifest.
+    Bundle(Digest, bundle::Layer),
+    /// What need not be read.
+    Flawed(Finding),
+    /// A payload, with the digest of the manifest that names it.
+    Payload(Digest, SignedPayload),
 }
 
-/// What one place lists, and what there is to say of the place as a whole.
-#[derive(Default)]
-struct Listing {
-    candidates: Vec<Candidate>,
-    flaw: Option<Flaw>,
+impl Candidate {
+    fn signatures(&self) -> usize {
+        match self {
+            Self::Bundle(..) | Self::Flawed(_) => 1,
+            Self::Payload(_, payload) => payload.signatures.len(),
+        }
+    }
+
+    /// That a whole place, or the rest of it, is no good.
+    fn place(flaw: Flaw) -> Self {
+        Self::Flawed(Finding { artifact: None, verdict: Err(flaw) })
+    }
+
+    /// The payloads among the layers of a manifest.
+    fn payloads(manifest: &Digest, layers: Vec<Descriptor>) -> Vec<Self> {
+        let (payloads, more) = simple_signing::payloads(layers, CANDIDATES_MAX);
+        let payloads = payloads.into_iter().map(|payload| Self::Payload(manifest.clone(), payload));
+        payloads.chain(more.then(|| Self::place(TOO_MANY))).collect()
+    }
 }
 
 impl<'a> Reader<'a> {
     /// What there is to find, as it is read. Whoever has enough stops polling, and reads no more.
     pub(super) fn findings(self) -> impl Stream<Item = Finding> + Send + 'a {
-        let tag = stream::once(self.list_tag()).flat_map(move |listing| self.read_all(listing));
-        let referrers =
-            stream::once(self.list_referrers()).flat_map(move |listing| self.read_all(listing));
-        stream::select(tag, referrers)
-    }
-
-    /// The signatures at the tag, in their order.
-    async fn list_tag(self) -> Listing {
-        // Cosign signs by SHA-256 only, and a longer digest does not fit into a tag.
-        if self.subject.digest().algorithm() != Algorithm::Sha256 {
-            return Listing::default();
-        }
-        let at = Selector::Tag(simple_signing::tag(self.subject.digest()));
-        self.try_list_tag(&at).await.unwrap_or_else(Listing::from)
-    }
-
-    async fn try_list_tag(self, at: &Selector) -> Result<Listing, Flaw> {
-        let Subject { repository, access, .. } = self.subject;
-        let manifest = self.store.manifest(repository, at, access).await?;
-        let (payloads, more) = simple_signing::payloads(&manifest.bytes, CANDIDATES_MAX)?;
-        let candidates = payloads.into_iter().map(|payload| Candidate::Payload {
-            manifest: manifest.descriptor.digest.clone(),
-            payload,
-        });
-        Ok(Listing { candidates: candidates.collect(), flaw: more.then_some(TOO_MANY) })
-    }
-
-    /// The referrers that may be bundles, the likeliest first, each once.
-    async fn list_referrers(self) -> Listing {
-        match self.store.referrers(self.subject).await {
-            Ok(listed) => Listing::of_referrers(listed),
-            Err(error) => Listing::from(Flaw::from(error)),
-        }
-    }
-
-    fn read_all(self, listing: Listing) -> impl Stream<Item = Finding> + Send + 'a {
-        let read = stream::iter(listing.candidates)
-            .map(move |candidate| self.read(candidate))
+        let tag = stream::once(self.at_tag()).flat_map(stream::iter);
+        let referrers = stream::once(self.referrers())
+            .flat_map(stream::iter)
+            .map(move |referrer| self.open(referrer))
             .buffer_unordered(CONCURRENT_READS_MAX)
             .flat_map(stream::iter);
-        let flaw = listing.flaw.map(|flaw| Finding { artifact: None, verdict: Err(flaw) });
-        stream::iter(flaw).chain(read)
+        stream::select(self.read_all(tag), self.read_all(referrers))
+    }
+
+    /// The candidates at the signature tag, in their order.
+    async fn at_tag(self) -> Vec<Candidate> {
+        let digest = self.subject.digest();
+        // Cosign signs by SHA-256 only, and a longer digest does not fit into a tag.
+        if digest.algorithm() != Algorithm::Sha256 {
+            return Vec::new();
+        }
+        let at = Selector::Tag(simple_signing::tag(digest));
+        match self.manifest(&at).await {
+            Err(flaw) => vec![Candidate::place(flaw)],
+            Ok((digest, bytes)) => match Manifest::parse(&bytes) {
+                Ok(Manifest::Image { layers, .. }) => Candidate::payloads(&digest, layers),
+                _ => vec![Candidate::place(NO_IMAGE)],
+            },
+        }
+    }
+
+    /// The referrers that may hold signatures, the likeliest first, each once.
+    async fn referrers(self) -> Vec<Result<Digest, Flaw>> {
+        let mut listed = match self.store.referrers(self.subject).await {
+            Ok(listed) => listed,
+            Err(error) => return vec![Err(error.into())],
+        };
+        let mut seen = BTreeSet::new();
+        listed.retain(may_be_signature);
+        listed.sort_by_key(bundle::precedence);
+        listed.retain(|entry| seen.insert(entry.digest.clone()));
+        let more = listed.len() > CANDIDATES_MAX;
+        listed.truncate(CANDIDATES_MAX);
+        let referrers = listed.into_iter().map(|entry| Ok(entry.digest));
+        referrers.chain(more.then_some(Err(TOO_MANY))).collect()
+    }
+
+    /// The candidates in a referrer's manifest.
+    async fn open(self, referrer: Result<Digest, Flaw>) -> Vec<Candidate> {
+        let digest = match referrer {
+            Ok(digest) => digest,
+            Err(flaw) => return vec![Candidate::place(flaw)],
+        };
+        let manifest = self.manifest(&Selector::Digest(digest.clone())).await;
+        match manifest.and_then(|(_, bytes)| self.candidates(&digest, &bytes)) {
+            Ok(candidates) => candidates,
+            Err(flaw) => {
+                let artifact = Artifact { kind: BUNDLE_TYPE, manifest: digest, layer: None };
+                vec![Candidate::Flawed(Finding { artifact: Some(artifact), verdict: Err(flaw) })]
+            }
+        }
+    }
+
+    /// The candidates in a referrer's manifest: what its layers are counts, whatever it is called.
+    fn candidates(self, digest: &Digest, manifest: &[u8]) -> Result<Vec<Candidate>, Flaw> {
+        let Ok(Manifest::Image { layers, subject: about, annotations, .. }) =
+            Manifest::parse(manifest)
+        else {
+            return Err(Flaw::invalid("a referrer is no image manifest"));
+        };
+        if about.is_none_or(|about| about.digest != *self.subject.digest()) {
+            // A list of referrers is a hint, and the fallback tag is anybody's to write.
+            return Err(Flaw::invalid("a listed referrer is about something else"));
+        }
+        if !layers.iter().any(bundle::is_bundle) && layers.iter().any(simple_signing::is_payload) {
+            return Ok(Candidate::payloads(digest, layers));
+        }
+        let layer = bundle::Layer::of(layers, &annotations)?;
+        Ok(vec![Candidate::Bundle(digest.clone(), layer)])
+    }
+
+    /// What the candidates of one place come to, up to [`CANDIDATES_MAX`] signatures.
+    fn read_all(
+        self,
+        candidates: impl Stream<Item = Candidate> + Send + 'a,
+    ) -> impl Stream<Item = Finding> + Send + 'a {
+        candidates
+            .scan(Some(CANDIDATES_MAX), |left, candidate| {
+                let before = *left;
+                *left = before.and_then(|left| left.checked_sub(candidate.signatures()));
+                let last = before.map(|_| Candidate::place(TOO_MANY));
+                future::ready(if left.is_some() { Some(candidate) } else { last })
+            })
+            .map(move |candidate| self.read(candidate))
+            .buffer_unordered(CONCURRENT_READS_MAX)
+            .flat_map(stream::iter)
     }
 
     async fn read(self, candidate: Candidate) -> Vec<Finding> {
         match candidate {
-            Candidate::Payload { manifest, payload } => self.read_payload(manifest, payload).await,
-            Candidate::Referrer(digest) => vec![self.read_referrer(digest).await],
+            Candidate::Bundle(manifest, layer) => vec![self.read_bundle(manifest, layer).await],
+            Candidate::Flawed(finding) => vec![finding],
+            Candidate::Payload(manifest, payload) => self.read_payload(manifest, payload).await,
         }
     }
 
     /// One finding per signature over the payload, which is fetched once.
     async fn read_payload(self, manifest: Digest, payload: SignedPayload) -> Vec<Finding> {
         let verdicts = match self.blob(&payload.digest).await {
-            Ok(bytes) => payload.verify(&bytes, self.subject.digest(), self.keys),
+            Ok(bytes) => self.verify_all(&bytes, &payload.signatures).await,
             Err(flaw) => vec![Err(flaw); payload.signatures.len()],
         };
         let artifact =
@@ -121,28 +190,28 @@ impl<'a> Reader<'a> {
         findings.collect()
     }
 
-    async fn read_referrer(self, digest: Digest) -> Finding {
-        let layer = self.bundle_layer(&digest).await;
-        let verdict = match &layer {
-            Ok(layer) => self
-                .blob(&layer.digest)
-                .await
-                .and_then(|bytes| bundle::verify(&bytes, layer, self.subject.digest(), self.keys)),
-            Err(flaw) => Err(flaw.clone()),
-        };
-        let artifact = Artifact {
-            kind: BUNDLE_TYPE,
-            manifest: digest,
-            layer: layer.ok().map(|layer| layer.digest),
-        };
+    async fn verify_all(self, payload: &[u8], signatures: &[String]) -> Vec<Verdict> {
+        let message = Message::new(payload);
+        let mut verdicts = Vec::new();
+        for signature in signatures {
+            verdicts.push(simple_signing::verify(&message, signature, self.criteria));
+            // Each signature meets each key, which together may take a while.
+            step_aside().await;
+        }
+        verdicts
+    }
+
+    async fn read_bundle(self, manifest: Digest, layer: bundle::Layer) -> Finding {
+        let bytes = self.blob(&layer.digest).await;
+        let verdict = bytes.and_then(|bytes| bundle::verify(&bytes, &layer, self.criteria));
+        let artifact = Artifact { kind: BUNDLE_TYPE, manifest, layer: Some(layer.digest) };
         Finding { artifact: Some(artifact), verdict }
     }
 
-    async fn bundle_layer(self, referrer: &Digest) -> Result<bundle::Layer, Flaw> {
+    async fn manifest(self, at: &Selector) -> Result<(Digest, Bytes), Flaw> {
         let Subject { repository, access, .. } = self.subject;
-        let at = Selector::Digest(referrer.clone());
-        let manifest = self.store.manifest(repository, &at, access).await?;
-        bundle::Layer::of(&manifest.bytes, self.subject.digest())
+        let manifest = self.store.manifest(repository, at, access).await?;
+        Ok((manifest.descriptor.digest, manifest.bytes))
     }
 
     async fn blob(self, digest: &Digest) -> Result<Bytes, Flaw> {
@@ -152,27 +221,27 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Listing {
-    fn of_referrers(mut listed: Vec<Descriptor>) -> Self {
-        let mut seen = BTreeSet::new();
-        listed.retain(bundle::may_be_bundle);
-        listed.sort_by_key(bundle::precedence);
-        listed.retain(|entry| seen.insert(entry.digest.clone()));
-        let flaw = (listed.len() > CANDIDATES_MAX).then_some(TOO_MANY);
-        listed.truncate(CANDIDATES_MAX);
-        Self {
-            candidates: listed.into_iter().map(|entry| Candidate::Referrer(entry.digest)).collect(),
-            flaw,
-        }
-    }
+/// Whether a referrer may hold signatures, by the type that it is listed under.
+fn may_be_signature(referrer: &Descriptor) -> bool {
+    let artifact_type = referrer.artifact_type.as_deref().unwrap_or_default();
+    artifact_type == simple_signing::ARTIFACT_TYPE || bundle::may_be_bundle(artifact_type)
 }
 
-impl From<Flaw> for Listing {
-    fn from(flaw: Flaw) -> Self {
-        Self { candidates: Vec::new(), flaw: Some(flaw) }
-    }
+/// Lets other tasks of the thread go first, once.
+async fn step_aside() {
+    let mut stepped = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut stepped, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What is left unread; it counts only where nothing good was read.
 const TOO_MANY: Flaw =
     Flaw::rejected(ReasonCode::TooManyCandidates, "there are more than are looked at");
+
+const NO_IMAGE: Flaw = Flaw::invalid("the signature tag holds no image manifest");

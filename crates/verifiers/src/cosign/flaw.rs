@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 
 use assay_core::ReasonCode::{
-    DigestMismatch, EvidenceInvalid, EvidenceTooLarge, Internal, KeyMismatch, RegistryDenied,
-    SignatureInvalid, SignatureNotFound, SubjectMismatch, TooManyCandidates,
+    AnnotationMismatch, DigestMismatch, EvidenceInvalid, EvidenceTooLarge, Internal, KeyMismatch,
+    RegistryDenied, SignatureInvalid, SignatureNotFound, SubjectMismatch, TooManyCandidates,
 };
 use assay_core::State::{Missing, Rejected, Unavailable};
-use assay_core::{ReasonCode, SignerId, State, StoreError};
+use assay_core::{ReasonCode, State, StoreError};
+
+use super::keys::Signer;
 
 /// Who signed the subject, or why this is no signature of it.
-pub(super) type Verdict = Result<SignerId, Flaw>;
+pub(super) type Verdict = Result<Signer, Flaw>;
 
 /// Why something is no good signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,16 +21,32 @@ pub(super) struct Flaw {
     pub(super) state: State,
     /// The cause, in words of our own.
     pub(super) cause: Cow<'static, str>,
+    /// What to say in the place of the usual, where more is known.
+    message: Option<String>,
 }
 
 impl Flaw {
+    const fn new(state: State, cause: Cow<'static, str>) -> Self {
+        Self { state, cause, message: None }
+    }
+
     /// What is evidence of another kind: an attestation, an SBOM.
     pub(super) const NOT_A_SIGNATURE: Self =
-        Self { state: Missing(SignatureNotFound), cause: Cow::Borrowed("not a signature") };
+        Self::new(Missing(SignatureNotFound), Cow::Borrowed("not a signature"));
 
     /// What is a signature, and bad.
     pub(super) const fn rejected(code: ReasonCode, cause: &'static str) -> Self {
-        Self { state: Rejected(code), cause: Cow::Borrowed(cause) }
+        Self::new(Rejected(code), Cow::Borrowed(cause))
+    }
+
+    /// The same, for a cause that is not known before.
+    pub(super) fn because(code: ReasonCode, cause: String) -> Self {
+        Self::new(Rejected(code), Cow::Owned(cause))
+    }
+
+    /// The same flaw, which a message speaks of in these words.
+    pub(super) fn with_message(self, message: String) -> Self {
+        Self { message: Some(message), ..self }
     }
 
     /// What claims to be a signature and is malformed.
@@ -36,17 +54,27 @@ impl Flaw {
         Self::rejected(EvidenceInvalid, cause)
     }
 
-    /// How much this tells, against other flaws. An undecided one tells the most: what could not
-    /// be read might have been the good signature.
-    pub(super) fn rank(&self) -> usize {
-        match self.state {
-            Unavailable(_) => usize::MAX,
+    /// Whether something could not be read, which might have been the good signature.
+    pub(super) fn is_unread(&self) -> bool {
+        matches!(self.state, Unavailable(_) | Rejected(Internal))
+    }
+
+    /// How much this tells, against other flaws. What could not be read tells the most, and most of
+    /// all a defect of ours, which no `onError` forgives. Neither is remembered.
+    pub(super) fn rank(&self) -> impl Ord + use<> {
+        let place = match self.state {
+            Rejected(Internal) => usize::MAX,
+            Unavailable(_) => usize::MAX - 1,
             state => TELLING.iter().position(|known| *known == state).unwrap_or(TELLING.len()),
-        }
+        };
+        (place, self.message.is_some())
     }
 
     /// The flaw in one line, with the names of the trust stores that were asked for.
     pub(super) fn message(&self, stores: &str) -> String {
+        if let Some(message) = &self.message {
+            return message.clone();
+        }
         match self.state {
             Missing(_) => format!("no signature by a key of {stores}"),
             Rejected(KeyMismatch) => format!("signed, but by no key of {stores}"),
@@ -63,7 +91,7 @@ impl Flaw {
 
 impl From<StoreError> for Flaw {
     fn from(error: StoreError) -> Self {
-        Self { state: error.state(SignatureNotFound), cause: Cow::Owned(error.to_string()) }
+        Self::new(error.state(SignatureNotFound), Cow::Owned(error.to_string()))
     }
 }
 
@@ -77,7 +105,7 @@ const TELLING: [State; 10] = [
     Rejected(KeyMismatch),
     Rejected(SignatureInvalid),
     Rejected(RegistryDenied),
-    Rejected(Internal),
     Rejected(SubjectMismatch),
+    Rejected(AnnotationMismatch),
     Rejected(TooManyCandidates),
 ];

@@ -2,9 +2,10 @@
 //!
 //! Specification: <https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>.
 
-use assay_core::{Algorithm, Digest, ReasonCode};
+use assay_core::{Algorithm, ReasonCode};
 use serde::Deserialize;
 
+use super::claims::{Annotations, Criteria};
 use super::flaw::Flaw;
 
 /// The predicate type that makes a statement a signature.
@@ -27,6 +28,7 @@ struct Statement {
 struct Resource {
     #[serde(default)]
     digest: DigestSet,
+    annotations: Option<Annotations>,
 }
 
 /// A struct and not a map, in which a doubled `sha256` would pass.
@@ -35,13 +37,14 @@ struct DigestSet {
     sha256: Option<String>,
 }
 
-/// Nothing, where `payload` says that the image with the digest `subject` is signed.
+/// Nothing, where `payload` says that the image is signed, with the annotations that are asked for.
 ///
 /// It does not check who says so: the payload's signature is verified before.
 ///
 /// # Errors
-/// [`Flaw`]: no statement, a statement of another kind (an attestation), or about other subjects.
-pub(super) fn check(payload: &[u8], subject: &Digest) -> Result<(), Flaw> {
+/// [`Flaw`]: no statement, a statement of another kind (an attestation), one about other subjects,
+/// or without an annotation.
+pub(super) fn check(payload: &[u8], criteria: Criteria<'_>) -> Result<(), Flaw> {
     let statement: Statement = serde_json::from_slice(payload)
         .map_err(|_| Flaw::invalid("the signed payload is not an in-toto statement"))?;
     if !STATEMENT_TYPES.contains(&statement.kind.as_str()) {
@@ -50,14 +53,14 @@ pub(super) fn check(payload: &[u8], subject: &Digest) -> Result<(), Flaw> {
     if statement.predicate_type != SIGN_PREDICATE_TYPE {
         return Err(Flaw::NOT_A_SIGNATURE);
     }
-    let is_sha256 = subject.algorithm() == Algorithm::Sha256;
-    let names_subject =
-        |resource: &Resource| resource.digest.sha256.as_deref() == Some(subject.hex());
-    if !is_sha256 || !statement.subject.iter().any(names_subject) {
-        return Err(Flaw::rejected(
-            ReasonCode::SubjectMismatch,
-            "no subject of the signed statement is the image",
-        ));
-    }
-    Ok(())
+    let image = criteria.subject;
+    let names_image = |resource: &&Resource| resource.digest.sha256.as_deref() == Some(image.hex());
+    let is_sha256 = image.algorithm() == Algorithm::Sha256;
+    let named = statement.subject.iter().filter(|_| is_sha256).filter(names_image);
+    let check = |resource: &Resource| criteria.check_annotations(resource.annotations.as_ref());
+    // Of several subjects that are the image, one with the annotations will do.
+    named.map(check).reduce(Result::or).unwrap_or(Err(OTHER_SUBJECTS))
 }
+
+const OTHER_SUBJECTS: Flaw =
+    Flaw::rejected(ReasonCode::SubjectMismatch, "no subject of the signed statement is the image");

@@ -1,12 +1,18 @@
 //! What a trust store may hold, and what tells two verifiers apart.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use assay_core::ports::VerifierFactory;
-use assay_core::{CosignConfig, KeySource, TrustMaterial, TrustStoreMaterial, VerifierConfig};
+use assay_core::{
+    CosignConfig, HashAlgorithm, KeyConfig, KeySource, Platforms, Repository, SignatureRepository,
+    TrustMaterial, TrustStoreMaterial, Validity, VerifierConfig,
+};
+use assay_testkit::cosign::{KeyKind, SigningKey};
 use assay_verifiers::Factory;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::world::{ACCEPTED, STORE, World, build, key, settle};
+use crate::world::{ACCEPTED, KEY_MISMATCH, STORE, World, build, build_with, key, settle};
 
 fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
@@ -26,7 +32,7 @@ fn check_refused(name: &str, text: &str, expect: &str) {
 #[test]
 fn accepts_public_keys_with_comments_between_them() {
     let (first, second) = (key(), key());
-    let pem = |key: &assay_testkit::cosign::SigningKey| key.public_key_pem().unwrap();
+    let pem = |key: &SigningKey| key.public_key_pem().unwrap();
     let windows = pem(&second).replace('\n', "\r\n");
     let text = format!("# ours\n\n{}\n  # theirs\n{windows}{}", pem(&first), pem(&first));
     let verifier = build(&[(STORE, &text)]).unwrap();
@@ -65,29 +71,135 @@ fn refuses_text_that_is_not_public_keys_alone() {
 }
 
 #[test]
-fn refuses_what_is_no_p256_public_key() {
-    let der = key().public_key_der().unwrap();
-    let mut off_curve = der.clone();
+fn refuses_keys_of_other_kinds_and_malformed_ones() {
+    let der = |kind| SigningKey::of(kind).unwrap().public_key_der().unwrap();
+    let p256 = der(KeyKind::P256);
+    let mut off_curve = p256.clone();
     off_curve[90] ^= 1;
-    let longer = [&der[..], &[0]].concat();
-    let compressed = [&der[..26], &[2], &der[27..59]].concat();
-    let rsa = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
-    let p384 = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22";
-    let ed25519 = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
-    for (der, expect) in [
-        (&rsa[..], "holds an RSA key: only ECDSA P-256 is supported"),
-        (p384, "holds an ECDSA P-384 key: only"),
-        (ed25519, "holds an Ed25519 key: only"),
-        (&compressed, "holds a key of another kind: only"),
-        (&longer, "holds a key of another kind: only"),
-        (b"", "holds a key of another kind: only"),
-        (&off_curve, "holds an ECDSA P-256 key that is not a point"),
+    let longer = [&p256[..], &[0]].concat();
+    let compressed = [&p256[..26], &[2], &p256[27..59]].concat();
+    // The point alone, which the library would take for a key.
+    let (point, raw) = (&p256[26..], &der(KeyKind::Ed25519)[12..]);
+    let secp256k1 = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x0a";
+    let ed448 = b"\x30\x05\x06\x03\x2b\x65\x71";
+    let ed25519 = |point: [u8; 32]| [&der(KeyKind::Ed25519)[..12], &point].concat();
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    // The same point with a coordinate that is not reduced: 2^255 - 18 for 1.
+    let mut unreduced = [0xff; 32];
+    (unreduced[0], unreduced[31]) = (0xee, 0x7f);
+    let mut shortened = der(KeyKind::Ed25519);
+    shortened.pop();
+    let malformed = "that is malformed";
+    for (name, der, expect) in [
+        ("secp256k1", &secp256k1[..], "holds a key of another kind: give RSA, ECDSA P-256"),
+        ("Ed448", ed448, "holds a key of another kind"),
+        ("nothing", b"", "holds a key of another kind"),
+        ("a bare point", point, "holds a key of another kind"),
+        ("a raw key", raw, "holds a key of another kind"),
+        ("compressed", &compressed, "holds an ECDSA P-256 key that is malformed"),
+        ("longer", &longer, "holds an ECDSA P-256 key that is malformed"),
+        ("off the curve", &off_curve, "holds an ECDSA P-256 key that is malformed"),
+        ("weak", &ed25519(identity), "holds an Ed25519 key that is malformed"),
+        ("another form", &ed25519(unreduced), "holds an Ed25519 key that is malformed"),
+        ("no point", &ed25519([2; 32]), "holds an Ed25519 key that is malformed"),
+        ("shorter", &shortened, "holds an Ed25519 key that is malformed"),
     ] {
         let block = pem("PUBLIC KEY", der);
-        check_refused(expect, &block, expect);
+        check_refused(name, &block, expect);
         let after_a_good_one = key().public_key_pem().unwrap() + &block;
-        check_refused(expect, &after_a_good_one, expect);
+        check_refused(name, &after_a_good_one, expect);
     }
+    for kind in KeyKind::ALL {
+        let der = der(kind);
+        assert!(build(&[(STORE, &pem("PUBLIC KEY", &der))]).is_ok(), "{kind:?}");
+        let longer = [&der[..], &[0]].concat();
+        let error = build(&[(STORE, &pem("PUBLIC KEY", &longer))]).err().unwrap();
+        assert!(error.reason.ends_with(malformed), "{kind:?}: {}", error.reason);
+    }
+}
+
+/// DER of `tag` around `content`.
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    let head = match length {
+        [0, short @ 0..128] => vec![tag, short],
+        [0, long] => vec![tag, 0x81, long],
+        [high, low] => vec![tag, 0x82, high, low],
+    };
+    [head, content.to_vec()].concat()
+}
+
+/// An RSA key whose modulus has so many bits, with this exponent. It need not have prime factors.
+fn rsa(bits: usize, exponent: u8) -> String {
+    let mut modulus = vec![0xff; bits.div_ceil(8)];
+    modulus[0] >>= (8 - bits % 8) % 8;
+    if modulus[0] & 0x80 != 0 {
+        modulus.insert(0, 0);
+    }
+    let key = der(0x30, &[der(2, &modulus), der(2, &[exponent])].concat());
+    let algorithm = der(0x30, b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00");
+    let bits = der(3, &[vec![0], key].concat());
+    pem("PUBLIC KEY", &der(0x30, &[algorithm, bits].concat()))
+}
+
+#[test]
+fn takes_rsa_keys_of_2048_to_4096_bits() {
+    for bits in [2048, 2049, 3072, 4096] {
+        assert!(build(&[(STORE, &rsa(bits, 3))]).is_ok(), "{bits}");
+    }
+    for bits in [1024, 2047, 4097, 8192] {
+        let expect = format!("holds an RSA key of {bits} bits: give one of 2048 to 4096");
+        check_refused("size", &rsa(bits, 3), &expect);
+    }
+    for exponent in [1, 2] {
+        check_refused("exponent", &rsa(2048, exponent), "holds an RSA key that is malformed");
+    }
+}
+
+#[test]
+fn refuses_a_hash_for_a_key_that_has_its_own() {
+    let pem = |kind| SigningKey::of(kind).unwrap().public_key_pem().unwrap();
+    let with_hash = |text: &str| {
+        let stores = [(STORE, text, Validity::default())];
+        build_with(&stores, |config| config.keys[0].hash_algorithm = Some(HashAlgorithm::Sha512))
+    };
+    let (rsa, ed25519) = (pem(KeyKind::Rsa2048), pem(KeyKind::Ed25519));
+    assert!(with_hash(&rsa).is_ok());
+    assert!(build(&[(STORE, &ed25519)]).is_ok());
+    for text in [&ed25519, &format!("{rsa}{ed25519}")] {
+        let error = with_hash(text).err().unwrap().to_string();
+        let expect = "cosign.keys[0].hashAlgorithm: trust store 'release-keys' holds an Ed25519 \
+                      key, which hashes by SHA-512 always: leave out hashAlgorithm";
+        assert_eq!(error, expect);
+    }
+}
+
+#[test]
+fn accepts_each_kind_of_key_in_each_form_and_no_other_key_of_the_kind() {
+    for kind in KeyKind::ALL {
+        let [key, other] = [(); 2].map(|()| SigningKey::of(kind).unwrap());
+        let (mut tagged, mut bundled) = (World::new(), World::new());
+        tagged.sign_simple(&key);
+        bundled.sign_bundle(&key);
+        for world in [&tagged, &bundled] {
+            world.check(&format!("{kind:?}"), &[&key], ACCEPTED);
+            world.check(&format!("{kind:?}"), &[&other], KEY_MISMATCH);
+        }
+    }
+}
+
+#[test]
+fn takes_a_store_of_all_kinds_at_once() {
+    let keys = KeyKind::ALL.map(|kind| SigningKey::of(kind).unwrap());
+    let trusted = keys.each_ref();
+    let mut world = World::new();
+    for key in &keys {
+        world.sign_simple(key);
+        world.sign_bundle(key);
+    }
+    assert_eq!(world.check("all", &trusted, ACCEPTED).signers.len(), KeyKind::ALL.len());
+    world.check("none", &[&key()], KEY_MISMATCH);
 }
 
 #[test]
@@ -101,8 +213,9 @@ fn refuses_a_store_that_is_missing_and_names_it() {
             TrustStoreMaterial::new((*source).clone(), good.clone().into_bytes())
         };
         let material = TrustMaterial { stores: stores.iter().map(store).collect() };
-        let keys = vec![source.clone()];
-        Factory.build(&VerifierConfig::Cosign(CosignConfig { keys }), &material)
+        let keys = vec![KeyConfig { source: source.clone(), hash_algorithm: None }];
+        let config = CosignConfig { keys, ..CosignConfig::default() };
+        Factory.build(&VerifierConfig::Cosign(config), &material)
     };
     assert!(build(&[&source]).is_ok());
     for stores in [vec![], vec![&other]] {
@@ -125,19 +238,42 @@ fn takes_50_keys_and_no_more() {
 }
 
 #[test]
-fn fingerprints_differ_by_key_and_by_store() {
+fn fingerprints_differ_by_every_part() {
     let pem = [key(), key()].map(|key| key.public_key_pem().unwrap());
     let fingerprint = |stores: &[(&str, &str)]| build(stores).unwrap().fingerprint().clone();
-    let one = fingerprint(&[("a", &pem[0])]);
-    assert_eq!(one, fingerprint(&[("a", &format!("# comment\n{}", pem[0]))]));
-    let others = [
+    let changed = |change: &dyn Fn(&mut CosignConfig)| {
+        let stores = [("a", &*pem[0], Validity::default())];
+        build_with(&stores, change).unwrap().fingerprint().clone()
+    };
+    let annotations = |annotations: &[(&str, &str)]| {
+        let owned = annotations.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+        let owned: BTreeMap<String, String> = owned.collect();
+        changed(&move |config| config.annotations = owned.clone())
+    };
+    let elsewhere = |path: &str, own_host_only| {
+        let repository = Repository::new("registry.example", path);
+        let place = SignatureRepository { repository, own_host_only };
+        changed(&move |config| config.signature_repository = Some(place.clone()))
+    };
+    let hash = |hash| changed(&move |config| config.keys[0].hash_algorithm = Some(hash));
+    let all = [
+        fingerprint(&[("a", &pem[0])]),
         fingerprint(&[("a", &pem[1])]),
         fingerprint(&[("b", &pem[0])]),
         fingerprint(&[("a", &pem.concat())]),
         fingerprint(&[("a", &pem[0]), ("b", &pem[1])]),
         fingerprint(&[("a", &pem[0]), ("a", &pem[0])]),
+        changed(&|config| config.platforms = Platforms::All),
+        hash(HashAlgorithm::Sha256),
+        hash(HashAlgorithm::Sha384),
+        annotations(&[("env", "prod")]),
+        annotations(&[("env", "test")]),
+        annotations(&[("e", "nvprod")]),
+        annotations(&[("env", "prod"), ("x", "")]),
+        elsewhere("a", false),
+        elsewhere("a", true),
+        elsewhere("b", false),
     ];
-    for (index, other) in others.iter().enumerate() {
-        assert_ne!(one, *other, "{index}");
-    }
+    assert_eq!(all[0], fingerprint(&[("a", &format!("# comment\n{}", pem[0]))]));
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
 }

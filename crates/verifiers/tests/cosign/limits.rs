@@ -1,8 +1,8 @@
 //! Bounds on what is read, each at the bound and one past it.
 
 use assay_core::{Digest, ReasonCode, State};
-use assay_testkit::cosign::SigningKey;
 use assay_testkit::cosign::bundle::{BUNDLE_TYPE, BundleReferrer, SIGN_PREDICATE_TYPE};
+use assay_testkit::cosign::{KeyKind, SigningKey};
 
 use crate::world::{ACCEPTED, KEY_MISMATCH, World, key};
 
@@ -149,6 +149,25 @@ fn reads_4_mib_of_a_payload_and_no_more() {
         signature.signature = key.sign(&signature.payload).unwrap();
         world.push_simple(&signature);
         world.check(&format!("{bytes} bytes"), &[&key], expect);
+    }
+}
+
+/// A pre-hashed message is hashed once; a pure one anew by each key and signature, and so only while
+/// it is short.
+#[test]
+fn looks_for_a_pure_ed25519_signature_over_64_kib_and_no_more() {
+    const PURE_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+    for (kind, bytes, expect) in [
+        (KeyKind::Ed25519, PURE_MESSAGE_BYTES_MAX, ACCEPTED),
+        (KeyKind::Ed25519, PURE_MESSAGE_BYTES_MAX + 1, KEY_MISMATCH),
+        (KeyKind::Ed25519ph, PURE_MESSAGE_BYTES_MAX + 1, ACCEPTED),
+    ] {
+        let (mut world, key) = (World::new(), SigningKey::of(kind).unwrap());
+        let mut signature = world.simple().sign(&key).unwrap();
+        signature.payload.resize(bytes, b' ');
+        signature.signature = key.sign(&signature.payload).unwrap();
+        world.push_simple(&signature);
+        world.check(&format!("{kind:?}, {bytes} bytes"), &[&key], expect);
     }
 }
 

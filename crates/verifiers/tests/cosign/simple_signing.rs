@@ -159,11 +159,11 @@ fn accepts_a_key_of_any_store_and_names_all_in_messages() {
     world.sign_simple(&second);
     let pem = |key: &SigningKey| key.public_key_pem().unwrap();
     let both = build(&[(STORE, &pem(&first)), ("vendor-keys", &pem(&second))]).unwrap();
-    let outcome = crate::world::settle(both.verify(&world.subject, &world)).unwrap();
+    let outcome = world.verify_by(&*both);
     assert_eq!(outcome.state, ACCEPTED);
 
     let others = build(&[(STORE, &pem(&first)), ("vendor-keys", &pem(&key()))]).unwrap();
-    let outcome = crate::world::settle(others.verify(&world.subject, &world)).unwrap();
+    let outcome = world.verify_by(&*others);
     assert_eq!(outcome.message, "signed, but by no key of release-keys, vendor-keys");
 }
 
@@ -177,6 +177,26 @@ fn check_layer(name: &str, change: impl FnOnce(&mut Value), expect: State) {
     change(&mut layer);
     world.push_layer(layer);
     world.check(name, &[&key], expect);
+}
+
+#[test]
+fn neither_asks_for_log_entries_and_timestamps_nor_lets_them_stand_in_for_a_signature() {
+    let log = |layer: &mut Value| {
+        let annotations = &mut layer["annotations"];
+        annotations["dev.sigstore.cosign/bundle"] = json!("{\"SignedEntryTimestamp\":\"AAAA\"}");
+        annotations["dev.sigstore.cosign/rfc3161timestamp"] = json!("{}");
+        // As cosign writes it where there is none.
+        annotations["dev.sigstore.cosign/chain"] = json!("");
+    };
+    check_layer("with", log, ACCEPTED);
+    check_layer(
+        "with, and a signature that is none",
+        |layer| {
+            log(layer);
+            layer["annotations"][SIGNATURE_ANNOTATION] = json!("AAAA");
+        },
+        KEY_MISMATCH,
+    );
 }
 
 #[test]

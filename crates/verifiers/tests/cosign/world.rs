@@ -10,8 +10,9 @@ use assay_core::ports::{
     ArtifactStore, Context, Derived, Fetch, FetchedManifest, Selector, Verifier, VerifierFactory,
 };
 use assay_core::{
-    Access, ConfigError, CosignConfig, Descriptor, Digest, KeySource, Outcome, ReasonCode,
-    Repository, State, StoreError, Subject, TrustMaterial, TrustStoreMaterial, VerifierConfig,
+    Access, ConfigError, CosignConfig, Credential, Descriptor, Digest, KeyConfig, KeySource,
+    Outcome, ReasonCode, Repository, State, StoreError, Subject, TrustMaterial, TrustStoreMaterial,
+    Validity, VerifierConfig,
 };
 use assay_testkit::cosign::SigningKey;
 use assay_testkit::cosign::bundle::{Bundle, BundleReferrer, Statement};
@@ -30,8 +31,12 @@ use serde_json::{Value, json};
 pub(crate) const HOST: &str = "registry.example";
 pub(crate) const STORE: &str = "release-keys";
 
+/// The artifact type of simple signing in a referrer.
+pub(crate) const SIMPLE_ARTIFACT_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
+
 pub(crate) const ACCEPTED: State = State::Accepted;
 pub(crate) const NOT_FOUND: State = State::Missing(ReasonCode::SignatureNotFound);
+pub(crate) const ANNOTATION_MISMATCH: State = State::Rejected(ReasonCode::AnnotationMismatch);
 pub(crate) const INVALID: State = State::Rejected(ReasonCode::EvidenceInvalid);
 pub(crate) const KEY_MISMATCH: State = State::Rejected(ReasonCode::KeyMismatch);
 pub(crate) const SIGNATURE_INVALID: State = State::Rejected(ReasonCode::SignatureInvalid);
@@ -47,7 +52,15 @@ pub(crate) struct World {
     pub(crate) manifests: BTreeMap<String, Answer<Bytes>>,
     pub(crate) blobs: BTreeMap<Digest, Answer<Bytes>>,
     pub(crate) referrers: Answer<Vec<Descriptor>>,
-    layers: Vec<Value>,
+    /// Those of what an index holds.
+    pub(crate) referrers_of_others: BTreeMap<Digest, Answer<Vec<Descriptor>>>,
+    /// The only repository with evidence; the image's own at first.
+    pub(crate) place: Repository,
+    /// How it is read, where it is another.
+    pub(crate) access: Result<Access, Outcome>,
+    pub(crate) now: Timestamp,
+    /// By tag.
+    layers: BTreeMap<String, Vec<Value>>,
     /// What was asked for, in order.
     pub(crate) requests: Mutex<Vec<String>>,
 }
@@ -72,7 +85,11 @@ impl World {
             manifests: BTreeMap::new(),
             blobs: BTreeMap::new(),
             referrers: Some(Ok(Vec::new())),
-            layers: Vec::new(),
+            referrers_of_others: BTreeMap::new(),
+            place: Repository::new(HOST, "app"),
+            access: Ok(access("reader")),
+            now: Timestamp::UNIX_EPOCH,
+            layers: BTreeMap::new(),
             requests: Mutex::default(),
         }
     }
@@ -109,18 +126,61 @@ impl World {
 
     /// Appends a layer to the image at the signature tag.
     pub(crate) fn push_simple(&mut self, signature: &SimpleSignature) {
-        let text = STANDARD.encode(&signature.signature);
-        let mut layer = self.push_blob(&signature.layer_type, &signature.payload);
-        layer["annotations"] = json!({SIGNATURE_ANNOTATION: text});
+        let layer = self.simple_layer(signature);
         self.push_layer(layer);
     }
 
+    pub(crate) fn simple_layer(&mut self, signature: &SimpleSignature) -> Value {
+        let text = STANDARD.encode(&signature.signature);
+        let mut layer = self.push_blob(&signature.layer_type, &signature.payload);
+        layer["annotations"] = json!({SIGNATURE_ANNOTATION: text});
+        layer
+    }
+
+    /// The manifest with these signatures that refers to the image, as Cosign 2 writes it for
+    /// registries of OCI 1.1.
+    pub(crate) fn simple_referrer(&mut self, signatures: &[SimpleSignature]) -> Value {
+        let layers: Vec<Value> =
+            signatures.iter().map(|signature| self.simple_layer(signature)).collect();
+        json!({
+            "schemaVersion": 2,
+            "mediaType": media_type::MANIFEST,
+            "artifactType": SIMPLE_ARTIFACT_TYPE,
+            "config": self.push_blob(SIMPLE_ARTIFACT_TYPE, b"{}"),
+            "layers": layers,
+            "subject": self.subject.descriptor,
+        })
+    }
+
+    /// Makes the image an index of these.
+    pub(crate) fn become_index(&mut self, manifests: &Value) {
+        let index = json!({
+            "schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": manifests,
+        });
+        let bytes = Bytes::from(index.to_string());
+        self.subject.descriptor.digest = Digest::sha256(&bytes);
+        self.manifests.insert(self.digest(), Some(Ok(bytes)));
+    }
+
+    /// Has `sign` sign `other`, which the index holds, in the place of the index.
+    pub(crate) fn about(&mut self, other: &Digest, sign: impl FnOnce(&mut Self)) {
+        let own = std::mem::replace(&mut self.subject.descriptor.digest, other.clone());
+        let none = Some(Ok(Vec::new()));
+        let others = self.referrers_of_others.remove(other).unwrap_or(none);
+        let own_referrers = std::mem::replace(&mut self.referrers, others);
+        sign(self);
+        let others = std::mem::replace(&mut self.referrers, own_referrers);
+        self.referrers_of_others.insert(other.clone(), others);
+        self.subject.descriptor.digest = own;
+    }
+
     pub(crate) fn push_layer(&mut self, layer: Value) {
-        self.layers.push(layer);
         let config = self.push_blob(media_type::CONFIG, b"{}");
+        let layers = self.layers.entry(self.tag()).or_default();
+        layers.push(layer);
         let manifest = json!({
             "schemaVersion": 2, "mediaType": media_type::MANIFEST,
-            "config": config, "layers": self.layers,
+            "config": config, "layers": layers,
         });
         let manifest = Bytes::from(manifest.to_string());
         self.manifests.insert(self.tag(), Some(Ok(manifest)));
@@ -174,13 +234,22 @@ impl World {
 
     /// The outcome under these keys.
     pub(crate) fn verify(&self, keys: &[&SigningKey]) -> Outcome {
-        let verifier = verifier(keys);
+        self.verify_by(&*verifier(keys))
+    }
+
+    /// The outcome of this verifier.
+    pub(crate) fn verify_by(&self, verifier: &dyn Verifier) -> Outcome {
         settle(verifier.verify(&self.subject, self)).unwrap()
     }
 
     #[track_caller]
     pub(crate) fn check(&self, name: &str, keys: &[&SigningKey], expect: State) -> Outcome {
-        let outcome = self.verify(keys);
+        self.check_by(name, &*verifier(keys), expect)
+    }
+
+    #[track_caller]
+    pub(crate) fn check_by(&self, name: &str, verifier: &dyn Verifier, expect: State) -> Outcome {
+        let outcome = self.verify_by(verifier);
         assert_eq!(outcome.state, expect, "{name}: {}", outcome.message);
         let accepted = expect == State::Accepted;
         assert_eq!(!outcome.signers.is_empty(), accepted, "{name}: signers");
@@ -189,18 +258,31 @@ impl World {
         outcome
     }
 
+    fn fetched(&self, bytes: Bytes) -> FetchedManifest {
+        let digest = Digest::sha256(&bytes);
+        let descriptor = Descriptor { digest, size: 0, ..self.subject.descriptor.clone() };
+        FetchedManifest { descriptor, bytes }
+    }
+
     pub(crate) fn requested(&self, request: &str) -> usize {
         let requests = self.requests.lock().unwrap();
         requests.iter().filter(|known| *known == request).count()
     }
 
+    /// What is there for whoever asks in the right place, in the right name.
     async fn answer<T: Clone>(
         &self,
+        (repository, asked_as): (&Repository, &Access),
         request: String,
         answer: Option<&Answer<T>>,
     ) -> Result<T, StoreError> {
         self.requests.lock().unwrap().push(request);
-        match answer {
+        let is_own = *repository == self.subject.repository;
+        let expected = if is_own { &self.subject.access } else { self.access.as_ref().unwrap() };
+        if asked_as.scope() != expected.scope() {
+            return Err(StoreError::Denied { host: HOST.to_owned(), status: 403 });
+        }
+        match answer.filter(|_| *repository == self.place) {
             None => Err(not_found()),
             Some(None) => future::pending().await,
             Some(Some(answer)) => answer.clone(),
@@ -215,19 +297,50 @@ pub(crate) fn key() -> SigningKey {
 
 /// The verifier that trusts these keys, all of one store.
 pub(crate) fn verifier(keys: &[&SigningKey]) -> Arc<dyn Verifier> {
-    let pem: Vec<String> = keys.iter().map(|key| key.public_key_pem().unwrap()).collect();
-    build(&[(STORE, &pem.concat())]).unwrap()
+    build(&[(STORE, &pem(keys))]).unwrap()
+}
+
+/// The public keys, in PEM.
+pub(crate) fn pem(keys: &[&SigningKey]) -> String {
+    keys.iter().map(|key| key.public_key_pem().unwrap()).collect()
 }
 
 /// The verifier that trusts these stores, given as name and PEM.
 pub(crate) fn build(stores: &[(&str, &str)]) -> Result<Arc<dyn Verifier>, ConfigError> {
+    let stores: Vec<_> =
+        stores.iter().map(|(name, pem)| (*name, *pem, Validity::default())).collect();
+    build_with(&stores, |_| {})
+}
+
+/// The verifier that trusts these stores, as far as they are valid, and by a configuration that was
+/// changed by `change`.
+pub(crate) fn build_with(
+    stores: &[(&str, &str, Validity)],
+    change: impl FnOnce(&mut CosignConfig),
+) -> Result<Arc<dyn Verifier>, ConfigError> {
     let source = |name: &str| KeySource::ClusterTrustStore(name.to_owned());
-    let keys = stores.iter().map(|(name, _)| source(name)).collect();
-    let stores = stores
-        .iter()
-        .map(|(name, pem)| TrustStoreMaterial::new(source(name), pem.as_bytes().to_vec()));
+    let entry = |name| KeyConfig { source: source(name), hash_algorithm: None };
+    let keys = stores.iter().map(|(name, ..)| entry(name)).collect();
+    let mut config = CosignConfig { keys, ..CosignConfig::default() };
+    change(&mut config);
+    let stores = stores.iter().map(|(name, pem, validity)| {
+        TrustStoreMaterial::new(source(name), pem.as_bytes().to_vec()).within(*validity)
+    });
     let material = TrustMaterial { stores: stores.collect() };
-    Factory.build(&VerifierConfig::Cosign(CosignConfig { keys }), &material)
+    Factory.build(&VerifierConfig::Cosign(config), &material)
+}
+
+/// The verifier that trusts these keys, by a configuration that was changed by `change`.
+pub(crate) fn verifier_with(
+    keys: &[&SigningKey],
+    change: impl FnOnce(&mut CosignConfig),
+) -> Arc<dyn Verifier> {
+    build_with(&[(STORE, &pem(keys), Validity::default())], change).unwrap()
+}
+
+/// The access of this user.
+pub(crate) fn access(username: &str) -> Access {
+    Access::with(Credential::Basic { username: username.to_owned(), password: String::new() })
 }
 
 /// The output of a future that needs no help from outside; nothing where it waits for some.
@@ -262,37 +375,44 @@ impl ArtifactStore for World {
 
     async fn manifest(
         &self,
-        _: &Repository,
+        repository: &Repository,
         at: &Selector,
-        _: &Access,
+        access: &Access,
     ) -> Result<FetchedManifest, StoreError> {
         let at = match at {
             Selector::Digest(digest) => digest.to_string(),
             Selector::Tag(tag) => tag.clone(),
         };
         let request = format!("manifest {at}");
-        let bytes = self.answer(request, self.manifests.get(&at)).await?;
-        let descriptor = Descriptor {
-            digest: Digest::sha256(&bytes),
-            size: 0,
-            ..self.subject.descriptor.clone()
-        };
-        Ok(FetchedManifest { descriptor, bytes })
+        if at == self.digest() && *repository == self.subject.repository {
+            // The image itself is where it always was.
+            return Ok(self.fetched(self.manifests[&at].clone().unwrap()?));
+        }
+        let answer = self.manifests.get(&at);
+        let bytes = self.answer((repository, access), request, answer).await?;
+        Ok(self.fetched(bytes))
     }
 
-    async fn referrers(&self, _: &Subject) -> Result<Vec<Descriptor>, StoreError> {
-        self.answer("referrers".to_owned(), Some(&self.referrers)).await
+    async fn referrers(&self, subject: &Subject) -> Result<Vec<Descriptor>, StoreError> {
+        let place = (&subject.repository, &subject.access);
+        let none = Some(Ok(Vec::new()));
+        let answer = match self.referrers_of_others.get(subject.digest()) {
+            _ if subject.digest() == self.subject.digest() => &self.referrers,
+            Some(others) => others,
+            None => &none,
+        };
+        self.answer(place, "referrers".to_owned(), Some(answer)).await
     }
 
     async fn blob(
         &self,
-        _: &Repository,
+        repository: &Repository,
         digest: &Digest,
-        _: &Access,
+        access: &Access,
         bytes_max: u64,
     ) -> Result<Bytes, StoreError> {
         let request = format!("blob {digest}");
-        let bytes = self.answer(request, self.blobs.get(digest)).await?;
+        let bytes = self.answer((repository, access), request, self.blobs.get(digest)).await?;
         if bytes.len() as u64 > bytes_max {
             return Err(StoreError::TooLarge { limit: bytes_max });
         }
@@ -311,7 +431,11 @@ impl Context for World {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
+        self.now
+    }
+
+    async fn access(&self, _: &Subject, _: &Repository) -> Result<Access, Outcome> {
+        self.access.clone()
     }
 
     async fn nested(&self, _: &Arc<dyn Verifier>, _: &Subject) -> Outcome {

@@ -7,6 +7,7 @@ use assay_testkit::FixedClock;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::testing::{
@@ -19,10 +20,14 @@ struct Setup {
 }
 
 fn setup(judge: Puppet) -> Setup {
+    bounded(judge, (REVIEWS_IN_FLIGHT_MAX, BODIES_BYTES_MAX))
+}
+
+fn bounded(judge: Puppet, bounds: (usize, usize)) -> Setup {
     keep_log();
     let record = Arc::new(Record::default());
-    let handler = Handler::new(judge, Arc::new(FixedClock::default()), record.clone());
-    Setup { handler, record }
+    let clock = Arc::new(FixedClock::default());
+    Setup { handler: Handler::bounded(judge, clock, record.clone(), bounds), record }
 }
 
 fn post(body: impl Into<Bytes>) -> http::Request<Full<Bytes>> {
@@ -53,7 +58,7 @@ impl Setup {
 }
 
 fn refused(code: u16, reason: &str, message: &str) -> Value {
-    let decision = if code >= 500 { "error" } else { "deny" };
+    let decision = if [403, 413].contains(&code) { "deny" } else { "error" };
     json!({
         "uid": UID,
         "allowed": false,
@@ -151,11 +156,6 @@ fn check(name: &str, (status, body): (u16, String), expect: u16, text: &str) {
 async fn rejects_requests_that_are_no_reviews() {
     let setup = setup(Puppet::Admits);
     let good = || review(|_| {});
-    let to = |uri: &str| {
-        let mut request = post(good());
-        *request.uri_mut() = uri.parse().unwrap();
-        request
-    };
     let by = |method: Method| {
         let mut request = post(good());
         *request.method_mut() = method;
@@ -170,9 +170,6 @@ async fn rejects_requests_that_are_no_reviews() {
         }
         request
     };
-    for path in ["/", "/validate/", "/validate/x", "/metrics"] {
-        check(path, setup.ask(to(path)).await, 404, "no such path");
-    }
     for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
         check(method.as_str(), setup.ask(by(method.clone())).await, 405, "only POST");
     }
@@ -186,7 +183,7 @@ async fn rejects_requests_that_are_no_reviews() {
     check("cut off", setup.ask(post(half)).await, 400, "the body is no AdmissionReview: EOF");
     assert_eq!(setup.record.lines(), Vec::<String>::new());
 
-    check("good", setup.ask(to("/validate")).await, 200, UID);
+    check("good", setup.ask(post(good())).await, 200, UID);
     for media_type in ["application/json; charset=utf-8", "Application/JSON"] {
         check(media_type, setup.ask(typed(Some(media_type))).await, 200, UID);
     }
@@ -204,6 +201,40 @@ async fn refuses_a_large_review_in_the_review_where_its_uid_is_known() {
     assert_eq!(setup.review(with_uid).await, refused(413, "RequestEntityTooLarge", &message));
     assert_eq!(setup.record.lines(), ["other  deny false none 0ns"]);
     check("no uid", setup.ask(post(over)).await, 413, "larger than 7 MiB");
+}
+
+/// A judge that says when it is asked and goes on when it may, with the ends to hear and tell it.
+fn waits() -> (Puppet, mpsc::UnboundedReceiver<()>, Arc<Semaphore>) {
+    let (asked, was_asked) = mpsc::unbounded_channel();
+    let may = Arc::new(Semaphore::new(0));
+    (Puppet::Waits(asked, may.clone()), was_asked, may)
+}
+
+#[tokio::test]
+async fn refuses_in_the_review_what_is_over_capacity() {
+    let message =
+        format!("OVERLOADED: the request was not judged: try again shortly (request {ID})");
+    let overloaded = refused(429, "TooManyRequests", &message);
+    let size = review(|_| {}).len();
+    for (name, bounds) in [("reviews", (2, 3 * size)), ("bytes", (3, 2 * size))] {
+        let (judge, mut was_asked, may) = waits();
+        let setup = bounded(judge, bounds);
+        let both =
+            async { tokio::join!(setup.review(review(|_| {})), setup.review(review(|_| {}))) };
+        let third = async {
+            for _ in 0..2 {
+                was_asked.recv().await.unwrap();
+            }
+            assert_eq!(setup.review(review(|_| {})).await, overloaded, "{name}");
+            assert_eq!(setup.record.lines(), ["other  error false none 0ns"]);
+            let no_review = setup.ask(post(vec![b' '; size])).await;
+            check(name, no_review, 429, "OVERLOADED: the request was not judged");
+            may.add_permits(3);
+        };
+        let ((first, second), ()) = tokio::join!(both, third);
+        assert_eq!((&first["allowed"], &second["allowed"]), (&json!(true), &json!(true)));
+        assert_eq!(setup.review(review(|_| {})).await["allowed"], true, "{name}: room again");
+    }
 }
 
 /// A body that breaks off, or never goes on.
@@ -302,9 +333,8 @@ async fn bounds_the_log_line_by_bytes() {
 /// A client that goes away: the verdict is made and logged all the same.
 #[tokio::test]
 async fn judges_on_when_the_client_goes_away() {
-    let (asked, mut was_asked) = tokio::sync::mpsc::unbounded_channel();
-    let may = Arc::new(tokio::sync::Semaphore::new(0));
-    let setup = setup(Puppet::Waits(asked, may.clone()));
+    let (judge, mut was_asked, may) = waits();
+    let setup = setup(judge);
     let client = {
         let handler = setup.handler.clone();
         tokio::spawn(async move { handler.respond(post(review(|_| {}))).await })
