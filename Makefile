@@ -3,7 +3,7 @@
 # cluster tests also Go (https://go.dev/doc/install), which builds their real parts, once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fmt clippy doc unit e2e e2e-tools deny crds need need-go
+.PHONY: help demo test check bench lint fmt clippy doc unit e2e e2e-tools deny crds need need-go
 
 MAKEFLAGS += --no-print-directory
 CARGO ?= cargo
@@ -72,6 +72,9 @@ e2e: need e2e-tools ## the built binary in a cluster of real parts
 
 e2e-tools: ## etcd, kube-apiserver, kubectl, cosign, … into target/e2e-bin
 	e2e/tools/build.sh
+
+bench: need ## the figures of docs/benchmarks.md; NAMES="parse warm …" for some of them
+	$(CARGO) bench -p assay --bench figures -- $(NAMES)
 
 deny: ## bans, licences and sources of dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
