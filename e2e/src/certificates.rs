@@ -3,6 +3,7 @@
 use anyhow::Result;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
 };
 
 /// A root certificate and its key, made anew for each cluster.
@@ -36,13 +37,14 @@ impl Authority {
         self.0.pem()
     }
 
-    /// The identity of a server on 127.0.0.1.
+    /// The identity of a server on 127.0.0.1, until that year.
     ///
     /// # Errors
     /// When no key can be generated.
-    pub(crate) fn issue(&self) -> Result<Identity> {
+    pub(crate) fn issue(&self, until_year: i32) -> Result<Identity> {
         let key = KeyPair::generate()?;
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
+        params.not_after = date_time_ymd(until_year, 1, 1);
         let certificate = params.signed_by(&key, &self.0)?;
         Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
     }

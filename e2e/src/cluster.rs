@@ -8,6 +8,7 @@ use rcgen::KeyPair;
 use serde_json::{Value, json};
 
 use crate::certificates::Authority;
+use crate::http::send;
 use crate::process::{Output, Process, command, free_port, run, write};
 use crate::tools::tool;
 use crate::wait::until;
@@ -26,6 +27,25 @@ pub struct Cluster {
     _etcd: Process,
     authority: Authority,
     kubectl: Kubectl,
+}
+
+/// A door to the API server: a call costs what the call costs, and no process of kubectl's.
+#[derive(Debug)]
+pub struct Door {
+    url: String,
+    _process: Process,
+}
+
+impl Door {
+    /// The status and the text of what the API server answers to this object, posted and not stored.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn try_create(&self, path: &str, object: &Value) -> Result<(u16, String)> {
+        let url = format!("{}/{path}?dryRun=All", self.url);
+        let response = send("POST", &url, "application/json", &object.to_string())?;
+        Ok((response.status, response.body))
+    }
 }
 
 #[derive(Debug)]
@@ -90,6 +110,23 @@ impl Cluster {
         self.kubectl.run(arguments, input)
     }
 
+    /// A door to the API server without TLS, as its administrator; it closes when dropped.
+    ///
+    /// # Errors
+    /// When it does not open.
+    pub fn open(&self) -> Result<Door> {
+        let port = free_port()?;
+        let Kubectl { program, home, kubeconfig } = &self.kubectl;
+        let mut proxy = command(program, home);
+        proxy.env("KUBECONFIG", kubeconfig).args(["proxy", &format!("--port={port}")]);
+        let mut process = Process::start("kubectl-proxy", proxy, home)?;
+        let url = format!("http://127.0.0.1:{port}");
+        process.wait_until(|| {
+            send("GET", &format!("{url}/readyz"), "", "").is_ok_and(|found| found.status == 200)
+        })?;
+        Ok(Door { url, _process: process })
+    }
+
     /// What `kubectl apply` prints for this object.
     ///
     /// # Errors
@@ -130,6 +167,8 @@ fn start_etcd(directory: &Path) -> Result<(Process, String)> {
     let url = format!("http://127.0.0.1:{}", free_port()?);
     let mut etcd = command(&tool("etcd")?, directory);
     etcd.args(["--data-dir=etcd", "--unsafe-no-fsync", "--log-level=warn"])
+        // More than the API server takes, so that objects of any size it takes can be stored.
+        .arg("--max-request-bytes=8388608")
         .arg("--listen-peer-urls=http://127.0.0.1:0")
         .arg(format!("--listen-client-urls={url}"))
         .arg(format!("--advertise-client-urls={url}"));
@@ -142,7 +181,7 @@ fn start_apiserver(
     etcd_url: &str,
     authority: &Authority,
 ) -> Result<Process> {
-    let identity = authority.issue()?;
+    let identity = authority.issue(2100)?;
     write(directory, "apiserver.crt", &identity.certificate)?;
     write(directory, "apiserver.key", &identity.key)?;
     write(directory, "tokens.csv", &format!("{TOKEN},admin,1,system:masters\n"))?;

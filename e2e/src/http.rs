@@ -6,9 +6,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use base64::Engine;
 
-/// For a server on loopback that is up.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// For a server on loopback that is up: more than the 34 s that the API server allows a request.
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A response.
 #[derive(Clone, Debug)]
@@ -35,16 +36,37 @@ impl Response {
 /// # Errors
 /// When the server cannot be reached, or what it answers is not HTTP.
 pub(crate) fn send(method: &str, url: &str, content_type: &str, body: &str) -> Result<Response> {
+    send_as(None, method, url, content_type, body)
+}
+
+/// The same by a `user:password`, where there is one.
+///
+/// # Errors
+/// As of [`send`].
+pub(crate) fn send_as(
+    authorization: Option<&str>,
+    method: &str,
+    url: &str,
+    content_type: &str,
+    body: &str,
+) -> Result<Response> {
     let (host, path) = url
         .strip_prefix("http://")
         .and_then(|rest| rest.split_once('/'))
         .with_context(|| format!("not a plain HTTP address with a path: {url}"))?;
     let mut stream = TcpStream::connect(host)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
+    let credentials = match authorization {
+        Some(user_and_password) => {
+            let encoded = base64::engine::general_purpose::STANDARD.encode(user_and_password);
+            format!("Authorization: Basic {encoded}\r\n")
+        }
+        None => String::new(),
+    };
     write!(
         stream,
         "{method} /{path} HTTP/1.0\r\nHost: {host}\r\nContent-Type: {content_type}\r\n\
-         Content-Length: {}\r\n\r\n{body}",
+         {credentials}Content-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
     let mut text = String::new();

@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows Assay's code: the tests drive it as its users do, through kubectl.
 
+mod balancer;
 mod certificates;
 mod cluster;
 mod cosign;
@@ -13,10 +14,11 @@ mod tools;
 mod wait;
 mod webhook;
 
-pub use cluster::Cluster;
-pub use cosign::{Form, Signer};
+pub use balancer::{Balancer, SlowLine};
+pub use cluster::{Cluster, Door};
+pub use cosign::{Form, KeyKind, Signer};
 pub use process::Output;
-pub use registry::Registry;
+pub use registry::{PRIVATE_LOGIN, Registry};
 pub use tools::assay;
 pub use wait::until;
 pub use webhook::{FailurePolicy, WEBHOOK_NAME, Webhook};

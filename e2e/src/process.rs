@@ -62,6 +62,21 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Ends it as kubelet does, by SIGTERM, and waits for it.
+    ///
+    /// # Errors
+    /// When it does not end, or not with success.
+    pub(crate) fn terminate(mut self) -> Result<()> {
+        let pid = self.child.id().to_string();
+        run(Command::new("kill").args(["-TERM", &pid]), "")?.succeeded()?;
+        let Self { name, child, log } = &mut self;
+        let status = until(&format!("the end of {name}"), || Ok(child.try_wait()?))?;
+        ensure!(status.success(), "{name} ended with {status}; {}", tail(log));
+        Ok(())
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // Both fail only where the process is gone already.

@@ -1,11 +1,12 @@
 //! A real registry, and images in it.
 
+use std::fs::create_dir;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use crate::http::{Response, send};
+use crate::http::{Response, send_as};
 use crate::process::{Process, command, free_port, write};
 use crate::tools::tool;
 
@@ -17,11 +18,19 @@ const EMPTY_DIGEST: &str =
 /// The media type of an image manifest.
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
+/// Who may read and write a private registry, as `user:password`.
+pub const PRIVATE_LOGIN: &str = "robot:secret";
+
+/// The same as a line of htpasswd. It guards nothing outside of a test on loopback.
+const PRIVATE_LOGIN_HASH: &str =
+    "robot:$2b$04$CtKuWTVo5JUP4MYHFoz1d.C0hHdMla6LGNhwgnDS4x/.fa5T1dMLe";
+
 /// A registry that can be stopped and started again at the same address, with what it holds.
 #[derive(Debug)]
 pub struct Registry {
     directory: PathBuf,
     host: String,
+    login: Option<&'static str>,
     process: Option<Process>,
 }
 
@@ -31,15 +40,32 @@ impl Registry {
     /// # Errors
     /// When it is missing, or does not start.
     pub fn start(directory: &Path) -> Result<Self> {
+        Self::start_for(None, &directory.join("registry"))
+    }
+
+    /// A registry that answers to [`PRIVATE_LOGIN`] alone. Its files go into `directory`.
+    ///
+    /// # Errors
+    /// When it is missing, or does not start.
+    pub fn start_private(directory: &Path) -> Result<Self> {
+        Self::start_for(Some(PRIVATE_LOGIN), &directory.join("private-registry"))
+    }
+
+    fn start_for(login: Option<&'static str>, directory: &Path) -> Result<Self> {
+        create_dir(directory)?;
         let host = format!("127.0.0.1:{}", free_port()?);
-        let configuration = json!({
+        let mut configuration = json!({
             "version": "0.1",
             "log": {"level": "error", "accesslog": {"disabled": true}},
-            "storage": {"filesystem": {"rootdirectory": directory.join("registry")}},
+            "storage": {"filesystem": {"rootdirectory": directory.join("content")}},
             "http": {"addr": host},
         });
+        if login.is_some() {
+            let users = write(directory, "htpasswd", PRIVATE_LOGIN_HASH)?;
+            configuration["auth"] = json!({"htpasswd": {"realm": "private", "path": users}});
+        }
         write(directory, "registry.yaml", &configuration.to_string())?;
-        let mut registry = Self { directory: directory.to_owned(), host, process: None };
+        let mut registry = Self { directory: directory.to_owned(), host, login, process: None };
         registry.resume()?;
         Ok(registry)
     }
@@ -63,7 +89,11 @@ impl Registry {
         registry.env("OTEL_TRACES_EXPORTER", "none").args(["serve", "registry.yaml"]);
         let mut process = Process::start("registry", registry, &self.directory)?;
         let url = format!("http://{}/v2/", self.host);
-        process.wait_until(|| send("GET", &url, "", "").is_ok_and(|found| found.status == 200))?;
+        let is_up = || {
+            let found = send_as(self.login, "GET", &url, "", "");
+            found.is_ok_and(|found| found.status == 200)
+        };
+        process.wait_until(is_up)?;
         self.process = Some(process);
         Ok(())
     }
@@ -94,7 +124,7 @@ impl Registry {
     }
 
     fn created(&self, method: &str, url: &str, kind: &str, body: &str) -> Result<Response> {
-        let response = send(method, url, kind, body)?;
+        let response = send_as(self.login, method, url, kind, body)?;
         let accepted = matches!(response.status, 201 | 202);
         ensure!(accepted, "{method} {url}: {} {}", response.status, response.body);
         Ok(response)

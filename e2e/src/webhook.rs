@@ -1,13 +1,14 @@
 //! The binary under test as a webhook of the cluster.
 
 use std::fs::create_dir;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
+use crate::cosign::docker_config;
 use crate::http::send;
 use crate::process::{Process, command, free_port, write};
 use crate::tools::assay;
@@ -18,12 +19,22 @@ pub const WEBHOOK_NAME: &str = "validate.assay.dev";
 /// The name of the webhook's registration.
 const REGISTRATION: &str = "validatingwebhookconfigurations/assay";
 
-/// The running binary.
+/// The running binary, or one replica of several.
 #[derive(Debug)]
 pub struct Webhook {
+    directory: PathBuf,
+    kubeconfig: PathBuf,
+    configuration: Value,
+    ports: Ports,
     process: Option<Process>,
-    port: u16,
-    metrics_port: u16,
+}
+
+/// Where a replica listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) webhook: u16,
+    pub(crate) health: u16,
+    metrics: u16,
 }
 
 /// What the API server does where the webhook does not answer.
@@ -37,47 +48,57 @@ pub enum FailurePolicy {
 
 impl Webhook {
     /// The binary, ready and not registered yet, with these policy documents (YAML) and with
-    /// `registry` as a host that speaks plain HTTP. Its files go into `directory`.
+    /// `registries` as hosts that speak plain HTTP. Its files go into `directory`.
     ///
     /// # Errors
     /// When the binary is missing, or does not get ready.
     pub fn start(
         directory: &Path,
         cluster: &Cluster,
-        registry: &str,
+        registries: &[&str],
         policies: &str,
     ) -> Result<Self> {
         let directory = directory.join("assay");
         create_dir(&directory)?;
         create_dir(directory.join("policies"))?;
-        write(&directory, "policies/policies.yaml", policies)?;
-        let identity = cluster.authority().issue()?;
-        write(&directory, "tls.crt", &identity.certificate)?;
-        write(&directory, "tls.key", &identity.key)?;
-        let [port, metrics_port, health_port] = [free_port()?, free_port()?, free_port()?];
+        let registries: Vec<Value> =
+            registries.iter().map(|host| json!({"host": host, "plainHttp": true})).collect();
         let configuration = json!({
             "apiVersion": "assay.dev/v1alpha1",
             "kind": "Configuration",
             "policies": [directory.join("policies")],
             "kubernetes": true,
             "defaultAction": "allow",
-            "webhook": {
-                "listen": format!("127.0.0.1:{port}"),
-                "certFile": directory.join("tls.crt"),
-                "keyFile": directory.join("tls.key"),
-            },
-            "metrics": {"listen": format!("127.0.0.1:{metrics_port}")},
-            "health": {"listen": format!("127.0.0.1:{health_port}")},
-            "registries": [{"host": registry, "plainHttp": true}],
+            "credentials": {"dockerConfigFile": directory.join("docker.json")},
+            "registries": registries,
         });
-        write(&directory, "configuration.yaml", &configuration.to_string())?;
-        let mut binary = command(&assay()?, &directory);
-        binary.env("KUBECONFIG", cluster.kubeconfig());
-        binary.args(["serve", "--config", "configuration.yaml"]);
-        let mut process = Process::start("assay", binary, &directory)?;
-        let url = format!("http://127.0.0.1:{health_port}/readyz");
-        process.wait_until(|| send("GET", &url, "", "").is_ok_and(|found| found.status == 200))?;
-        Ok(Self { process: Some(process), port, metrics_port })
+        let mut webhook = Self {
+            directory,
+            kubeconfig: cluster.kubeconfig().to_owned(),
+            configuration,
+            ports: Ports::free()?,
+            process: None,
+        };
+        webhook.write_policies("policies.yaml", policies)?;
+        webhook.write_certificate(cluster, 2100)?;
+        webhook.resume()?;
+        Ok(webhook)
+    }
+
+    /// Another replica, ready, with the same files.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn replica(&self) -> Result<Self> {
+        let mut replica = Self {
+            directory: self.directory.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+            configuration: self.configuration.clone(),
+            ports: Ports::free()?,
+            process: None,
+        };
+        replica.resume()?;
+        Ok(replica)
     }
 
     /// Ends it at once, as the loss of a node does.
@@ -85,12 +106,85 @@ impl Webhook {
         self.process = None;
     }
 
+    /// Ends it as kubelet does, and waits for that.
+    ///
+    /// # Errors
+    /// When it does not end well.
+    pub fn terminate(&mut self) -> Result<()> {
+        self.process.take().map_or(Ok(()), Process::terminate)
+    }
+
+    /// Starts it again, ready.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn resume(&mut self) -> Result<()> {
+        let Ports { webhook, metrics, health } = self.ports;
+        let listen = |port| json!({"listen": format!("127.0.0.1:{port}")});
+        let mut configuration = self.configuration.clone();
+        configuration["webhook"] = json!({
+            "listen": format!("127.0.0.1:{webhook}"),
+            "certFile": self.directory.join("tls.crt"),
+            "keyFile": self.directory.join("tls.key"),
+            "drainDelay": "3s",
+        });
+        configuration["metrics"] = listen(metrics);
+        configuration["health"] = listen(health);
+        let name = format!("assay-{webhook}");
+        let file = write(&self.directory, &format!("{name}.yaml"), &configuration.to_string())?;
+        let mut binary = command(&assay()?, &self.directory);
+        binary.env("KUBECONFIG", &self.kubeconfig).args(["serve", "--config"]).arg(file);
+        let mut process = Process::start(&name, binary, &self.directory)?;
+        process.wait_until(|| self.ports.is_ready())?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Where it listens.
+    pub(crate) fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// Writes a file of policies (YAML), which it reads within seconds.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_policies(&self, name: &str, policies: &str) -> Result<()> {
+        write(&self.directory, &format!("policies/{name}"), policies)?;
+        Ok(())
+    }
+
+    /// Has it log in to a registry as `user:password`.
+    ///
+    /// # Errors
+    /// When the login cannot be kept.
+    pub fn log_in(&self, host: &str, login: &str) -> Result<()> {
+        write(&self.directory, "docker.json", &docker_config(host, login))?;
+        Ok(())
+    }
+
+    /// Gives it a new certificate that is good until that year, with a new key.
+    ///
+    /// # Errors
+    /// When it cannot be made or written.
+    pub fn write_certificate(&self, cluster: &Cluster, until_year: i32) -> Result<()> {
+        let identity = cluster.authority().issue(until_year)?;
+        write(&self.directory, "tls.crt", &identity.certificate)?;
+        write(&self.directory, "tls.key", &identity.key)?;
+        Ok(())
+    }
+
+    /// Where its metrics are, as `host:port`.
+    pub(crate) fn metrics_address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.metrics)
+    }
+
     /// The metrics page.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn metrics(&self) -> Result<String> {
-        let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
+        let url = format!("http://{}/metrics", self.metrics_address());
         let response = send("GET", &url, "", "")?;
         ensure!(response.status == 200, "{url}: {}", response.status);
         Ok(response.body)
@@ -101,8 +195,7 @@ impl Webhook {
     /// # Errors
     /// When the registration is refused.
     pub fn register(&self, cluster: &Cluster, failure_policy: FailurePolicy) -> Result<()> {
-        cluster.apply(&self.registration(cluster, failure_policy))?.succeeded()?;
-        Ok(())
+        register(cluster, self.ports.webhook, failure_policy)
     }
 
     /// Takes its registration away.
@@ -113,44 +206,62 @@ impl Webhook {
         cluster.kubectl(&["delete", REGISTRATION])?.succeeded()?;
         Ok(())
     }
+}
 
-    fn registration(&self, cluster: &Cluster, failure_policy: FailurePolicy) -> Value {
-        let root = cluster.authority().certificate();
-        let root = base64::engine::general_purpose::STANDARD.encode(root);
-        let rule = |group: &str, resources: &[&str]| {
-            json!({
-                "apiGroups": [group],
-                "apiVersions": ["v1"],
-                "operations": ["CREATE", "UPDATE"],
-                "resources": resources,
-            })
-        };
-        json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingWebhookConfiguration",
-            "metadata": {"name": "assay"},
-            "webhooks": [{
-                "name": WEBHOOK_NAME,
-                "clientConfig": {
-                    "url": format!("https://127.0.0.1:{}/validate", self.port),
-                    "caBundle": root,
-                },
-                "rules": [
-                    rule("", &["pods", "pods/ephemeralcontainers"]),
-                    rule("", &["replicationcontrollers", "podtemplates"]),
-                    rule("apps", &["deployments", "statefulsets", "daemonsets", "replicasets"]),
-                    rule("batch", &["jobs", "cronjobs"]),
-                ],
-                "namespaceSelector": {"matchExpressions": [{
-                    "key": "kubernetes.io/metadata.name",
-                    "operator": "NotIn",
-                    "values": ["kube-system", "kube-node-lease"],
-                }]},
-                "timeoutSeconds": 10,
-                "failurePolicy": format!("{failure_policy:?}"),
-                "sideEffects": "None",
-                "admissionReviewVersions": ["v1"],
-            }],
-        })
+impl Ports {
+    fn free() -> Result<Self> {
+        Ok(Self { webhook: free_port()?, health: free_port()?, metrics: free_port()? })
     }
+
+    /// Whether whoever listens there says that it is ready.
+    pub(crate) fn is_ready(self) -> bool {
+        let url = format!("http://127.0.0.1:{}/readyz", self.health);
+        send("GET", &url, "", "").is_ok_and(|found| found.status == 200)
+    }
+}
+
+/// Registers whatever listens at `port` of loopback, or changes the registration.
+pub(crate) fn register(cluster: &Cluster, port: u16, failure_policy: FailurePolicy) -> Result<()> {
+    cluster.apply(&registration(cluster, port, failure_policy))?.succeeded()?;
+    Ok(())
+}
+
+fn registration(cluster: &Cluster, port: u16, failure_policy: FailurePolicy) -> Value {
+    let root = cluster.authority().certificate();
+    let root = base64::engine::general_purpose::STANDARD.encode(root);
+    let rule = |group: &str, resources: &[&str]| {
+        json!({
+            "apiGroups": [group],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE", "UPDATE"],
+            "resources": resources,
+        })
+    };
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "assay"},
+        "webhooks": [{
+            "name": WEBHOOK_NAME,
+            "clientConfig": {
+                "url": format!("https://127.0.0.1:{port}/validate"),
+                "caBundle": root,
+            },
+            "rules": [
+                rule("", &["pods", "pods/ephemeralcontainers"]),
+                rule("", &["replicationcontrollers", "podtemplates"]),
+                rule("apps", &["deployments", "statefulsets", "daemonsets", "replicasets"]),
+                rule("batch", &["jobs", "cronjobs"]),
+            ],
+            "namespaceSelector": {"matchExpressions": [{
+                "key": "kubernetes.io/metadata.name",
+                "operator": "NotIn",
+                "values": ["kube-system", "kube-node-lease"],
+            }]},
+            "timeoutSeconds": 10,
+            "failurePolicy": format!("{failure_policy:?}"),
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }],
+    })
 }

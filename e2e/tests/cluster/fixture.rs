@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use assay_e2e::{
-    Cluster, FailurePolicy, Form, Output, Registry, Signer, WEBHOOK_NAME, Webhook, assay, until,
+    Balancer, Cluster, FailurePolicy, Form, Output, Registry, Signer, SlowLine, WEBHOOK_NAME,
+    Webhook, assay, until,
 };
 use serde_json::json;
 
@@ -21,8 +22,15 @@ const NAMESPACES: &[(&str, &str)] = &[
 /// Everything that a case needs.
 pub(crate) struct Fixture {
     pub(crate) webhook: Webhook,
+    /// Before the webhook, from the case on that registers it.
+    pub(crate) balancer: Option<Balancer>,
     pub(crate) cluster: Cluster,
     pub(crate) registry: Registry,
+    /// The same registry at another address.
+    pub(crate) slow_line: SlowLine,
+    pub(crate) private_registry: Registry,
+    /// Where a case may put files.
+    pub(crate) directory: PathBuf,
     pub(crate) images: Images,
     pub(crate) release: Signer,
     pub(crate) stranger: Signer,
@@ -48,18 +56,33 @@ impl Fixture {
         assay()?;
         let cluster = Cluster::start(directory)?;
         let registry = Registry::start(directory)?;
+        let slow_line = SlowLine::start(registry.host())?;
+        let private_registry = Registry::start_private(directory)?;
         let release = Signer::generate(directory, "release")?;
         let stranger = Signer::generate(directory, "stranger")?;
         let images = Images::push(&registry, &release, &stranger)?;
         for (name, environment) in NAMESPACES {
             cluster.create_namespace(name, &json!({"env": environment}))?;
         }
-        let policies = policies(registry.host(), &release.public_key()?);
+        let slow_host = slow_line.host();
+        let hosts = [registry.host(), &slow_host, private_registry.host()];
+        let policies = policies(hosts, &release.public_key()?);
         // It runs before there is a webhook, and no policy would let it run again.
         run(&cluster, "enforced", "veteran", &images.unsigned)?.succeeded()?;
-        let webhook = Webhook::start(directory, &cluster, registry.host(), &policies)?;
+        let webhook = Webhook::start(directory, &cluster, &hosts, &policies)?;
         webhook.register(&cluster, FailurePolicy::Fail)?;
-        let fixture = Self { webhook, cluster, registry, images, release, stranger };
+        let fixture = Self {
+            webhook,
+            balancer: None,
+            cluster,
+            registry,
+            slow_line,
+            private_registry,
+            directory: directory.to_owned(),
+            images,
+            release,
+            stranger,
+        };
         until("the webhook to be in effect", || {
             Ok((!fixture.try_run("enforced", &fixture.images.unsigned)?.success).then_some(()))
         })?;
@@ -179,8 +202,17 @@ fn run(cluster: &Cluster, namespace: &str, name: &str, image: &str) -> Result<Ou
     cluster.kubectl(&["run", name, "--namespace", namespace, &format!("--image={image}")])
 }
 
-fn policies(registry: &str, public_key: &str) -> String {
+/// A ClusterTrustStore that holds one key, as YAML.
+pub(crate) fn trust_store(name: &str, public_key: &str) -> String {
     let key = public_key.replace('\n', "\n      ");
+    format!(
+        "apiVersion: assay.dev/v1alpha1\nkind: ClusterTrustStore\nmetadata: {{name: {name}}}\n\
+         spec:\n  publicKeys:\n    inline: |\n      {key}\n"
+    )
+}
+
+fn policies(hosts: [&str; 3], public_key: &str) -> String {
+    let images = hosts.map(|host| format!("\"{host}/**\"")).join(", ");
     let policy = |name: &str, action: &str, selection: &str| {
         format!(
             r#"---
@@ -196,17 +228,13 @@ spec:
   - name: release-signature
     cosign: {{keys: [{{trustStore: release-keys}}]}}
   rules:
-  - images: ["{registry}/**"]
+  - images: [{images}]
     require: {{all: [release-signature]}}
 "#
         )
     };
     let documents = [
-        format!(
-            "apiVersion: assay.dev/v1alpha1\nkind: ClusterTrustStore\n\
-             metadata: {{name: release-keys}}\n\
-             spec:\n  publicKeys:\n    inline: |\n      {key}\n"
-        ),
+        trust_store("release-keys", public_key),
         policy("release-images", "deny", "namespaces: [enforced]"),
         policy("warned-images", "warn", "namespaces: [warned]"),
         policy("trial-images", "dryrun", "namespaces: [trial]"),

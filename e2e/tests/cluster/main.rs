@@ -6,9 +6,13 @@
 mod actions;
 mod coverage;
 mod fixture;
+mod keys;
 mod outages;
+mod registries;
 mod resources;
+mod rollouts;
 mod signatures;
+mod sizes;
 
 use fixture::{Fixture, RunFolder};
 
@@ -32,6 +36,13 @@ const CASES: &[Case] = cases![
     coverage::judges_ephemeral_containers,
     coverage::judges_image_volumes,
     coverage::warns_at_deployment_and_denies_its_pods,
+    keys::admits_each_kind_of_key_in_each_form,
+    registries::reads_private_registry_with_credentials_only,
+    registries::answers_in_time_with_registry_slow,
+    sizes::judges_review_of_six_mebibytes,
+    sizes::refuses_review_past_seven_mebibytes_in_the_review,
+    rollouts::exchanges_certificates_under_load,
+    rollouts::restarts_replicas_under_load,
     outages::judges_only_new_images_with_registry_down,
     outages::cluster_goes_on_without_webhook,
 ];
