@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::accept::{Listener, Phase, ended, finish_once};
+use crate::accept::{Listener, Phase, Seat, ended, finish_once};
 
 /// Connections open at once: kubelets, and more scrapers than anybody has.
 const CONNECTIONS_MAX: usize = 64;
@@ -49,15 +49,16 @@ impl PlainServer {
     pub async fn run(self, pages: Vec<(&'static str, Page)>, shutdown: impl Future<Output = ()>) {
         let pages = Arc::new(pages);
         let phase = watch::Sender::new(Phase::Serving);
-        let serve = |stream, phase| serve(stream, phase, pages.clone());
+        let serve = |stream, phase, seat| serve(stream, (phase, seat), pages.clone());
         self.0.serve(&phase, shutdown, serve).await;
     }
 }
 
 type Pages = Arc<Vec<(&'static str, Page)>>;
 
-async fn serve(stream: TcpStream, mut phase: watch::Receiver<Phase>, pages: Pages) {
+async fn serve(stream: TcpStream, (mut phase, seat): (watch::Receiver<Phase>, Seat), pages: Pages) {
     let service = service_fn(|request| {
+        seat.keep();
         let answer = answer(&request, &pages);
         async { Ok::<_, Infallible>(answer) }
     });

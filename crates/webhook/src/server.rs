@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::accept::{Listener, Phase, ended, finish_once};
+use crate::accept::{Listener, Phase, Seat, ended, finish_once};
 use crate::callers::Callers;
 use crate::handler::{Handler, Judge};
 use crate::plain::text;
@@ -95,8 +95,9 @@ impl Server {
                 tracing::warn!("requests cut off at the end");
             }
         };
-        let connection =
-            |stream, phase| connection(stream, phase, tls.load_full().into(), service.clone());
+        let connection = |stream, phase, seat| {
+            connection(stream, (phase, seat), tls.load_full().into(), service.clone())
+        };
         listener.serve(&phase, drained, connection).await;
     }
 }
@@ -115,10 +116,12 @@ impl<J: Judge> Service<J> {
         &self,
         request: Request<Incoming>,
         has_certificate: bool,
+        seat: &Seat,
     ) -> Response<Full<Bytes>> {
         if !self.callers.admit(request.uri().path(), has_certificate) {
             return text(StatusCode::NOT_FOUND, "no such path");
         }
+        seat.keep();
         let Ok(_in_flight) = self.gate.try_read() else {
             let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "stopping");
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -130,7 +133,7 @@ impl<J: Judge> Service<J> {
 
 async fn connection<J: Judge>(
     stream: TcpStream,
-    mut phase: watch::Receiver<Phase>,
+    (mut phase, seat): (watch::Receiver<Phase>, Seat),
     tls: TlsAcceptor,
     service: Arc<Service<J>>,
 ) {
@@ -141,11 +144,11 @@ async fn connection<J: Judge>(
     };
     let has_certificate = stream.get_ref().1.peer_certificates().is_some();
     let is_h2 = is_h2(&stream);
-    let seen = phase.clone();
+    let (seen, seat) = (phase.clone(), Arc::new(seat));
     let answer = service_fn(move |request: Request<Incoming>| {
-        let (service, phase) = (service.clone(), seen.clone());
+        let (service, phase, seat) = (service.clone(), seen.clone(), seat.clone());
         async move {
-            let mut response = service.respond(request, has_certificate).await;
+            let mut response = service.respond(request, has_certificate, &seat).await;
             let status = response.status();
             if status != StatusCode::OK {
                 tracing::debug!(status = status.as_u16(), "request refused");
