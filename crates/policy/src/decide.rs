@@ -118,7 +118,7 @@ impl Judge<'_> {
             Truth::False(violations) => {
                 (refusal(policy.enforcement_action, cover.advisory, Effect::Deny), violations)
             }
-            Truth::Undecided(violations) => (self.undecided(cover), violations),
+            Truth::Undecided(violations) => (self.undecided(cover, &violations), violations),
         };
         let warns = policy.require_digest == RequireDigest::Warn
             && policy.enforcement_action != EnforcementAction::Dryrun
@@ -155,12 +155,14 @@ impl Judge<'_> {
         self.image.reference.as_ref().is_ok_and(|reference| reference.digest().is_none())
     }
 
-    /// What an undecided requirement does. `onError` counts for hosts that the configuration names.
-    fn undecided(&self, cover: &Cover) -> Effect {
+    /// What an undecided requirement does. `onError` counts for hosts that the configuration names,
+    /// and not where it is our own bounds that are reached: those anyone can fill on purpose.
+    fn undecided(&self, cover: &Cover, violations: &[Violation]) -> Effect {
         let policy = &cover.policy;
         let host = self.image.reference.as_ref().map(|reference| reference.repository().host());
         let is_named = host.is_ok_and(|host| self.snapshot.registries.contains(host));
-        let on_error = if is_named { policy.on_error } else { OnError::Deny };
+        let is_full = violations.iter().any(|found| found.code == ReasonCode::Overloaded);
+        let on_error = if is_named && !is_full { policy.on_error } else { OnError::Deny };
         match on_error {
             OnError::Allow => Effect::Allow,
             OnError::Deny => refusal(policy.enforcement_action, cover.advisory, Effect::Undecided),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use assay_core::ReasonCode;
 use assay_policy::{Decision, Effect, Verdict, message};
 use http::StatusCode;
 use serde::Serialize;
@@ -13,6 +14,9 @@ pub(crate) const API_VERSION: &str = "admission.k8s.io/v1";
 
 /// Bytes of an audit annotation: the API has no limit, but audit backends cut long events off.
 const ANNOTATION_BYTES_MAX: usize = 1024;
+
+/// The code and the reason where too much is under way.
+const TOO_MANY: (u16, &str) = (429, "TooManyRequests");
 
 /// How a review is answered.
 #[derive(Debug)]
@@ -75,6 +79,7 @@ impl Answer {
         let (code, reason) = match verdict.decision {
             Decision::Admit(_) => (200, ""),
             Decision::Deny => (403, "Forbidden"),
+            Decision::Undecided if is_full(verdict) => TOO_MANY,
             Decision::Undecided => (503, "ServiceUnavailable"),
         };
         let message = || message::refusal(verdict, id);
@@ -103,6 +108,11 @@ impl Answer {
         self.status.as_ref().map(|status| format!("{} {}", status.code, status.reason))
     }
 
+    /// What whoever asked is told; nothing where it is allowed.
+    pub(crate) fn message(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.message.as_str())
+    }
+
     /// The AdmissionReview that answers the review with this head.
     ///
     /// # Errors
@@ -127,7 +137,7 @@ impl Refusal {
     fn status(self) -> (u16, &'static str, &'static str) {
         match self {
             Self::Internal => (500, "InternalError", "error"),
-            Self::Overloaded => (429, "TooManyRequests", "error"),
+            Self::Overloaded => (TOO_MANY.0, TOO_MANY.1, "error"),
             Self::Timeout => (503, "ServiceUnavailable", "error"),
             Self::TooLarge => (413, "RequestEntityTooLarge", "deny"),
             Self::Unjudgeable => (403, "Forbidden", "deny"),
@@ -138,6 +148,15 @@ impl Refusal {
     pub(crate) fn http_status(self) -> StatusCode {
         StatusCode::from_u16(self.status().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
+}
+
+/// Whether an image was not looked at because too much is under way.
+fn is_full(verdict: &Verdict) -> bool {
+    let policies = verdict.images.iter().flat_map(|image| &image.policies);
+    let undecided = policies.filter(|policy| policy.effect == Effect::Undecided);
+    undecided
+        .flat_map(|policy| &policy.violations)
+        .any(|violation| violation.code == ReasonCode::Overloaded)
 }
 
 fn decision(verdict: &Verdict) -> &'static str {

@@ -186,6 +186,26 @@ fn on_error_counts_for_named_hosts_only() {
     check_undecided(OnError::Warn, Dryrun, true, Effect::Dryrun);
 }
 
+/// `any` of two that could not be decided, one of them because of our own bounds.
+#[test]
+fn on_error_does_not_count_where_bounds_are_reached() {
+    let lenient = Policy {
+        on_error: OnError::Allow,
+        ..policy("p", require(Quorum::Any, &["a", "b"]))
+    };
+    let mut snapshot = snapshot(vec![lenient]);
+    snapshot.registries.insert("registry.example".to_owned());
+    for (code, expect) in
+        [(ReasonCode::Timeout, Effect::Allow), (ReasonCode::Overloaded, Effect::Undecided)]
+    {
+        let other = Outcome::new(State::Unavailable(code), "not now");
+        let outcomes = BTreeMap::from([("a", unavailable()), ("b", other)]);
+        let world = World { outcomes, ..World::default() };
+        let verdict = judge(&snapshot, &create(pod(&[IMAGE])), &world);
+        assert_eq!(verdict.effect(), expect, "{code}");
+    }
+}
+
 #[test]
 fn deny_wins_over_undecided() {
     let world = World { outcomes: BTreeMap::from([("a", unavailable())]), ..World::default() };

@@ -74,6 +74,21 @@ fn says_that_what_is_undecided_is_unavailable() {
 }
 
 #[test]
+fn says_that_too_much_is_under_way() {
+    let why = |code| vec![violation(code, "not now")];
+    let undecided = |code| policy("release-images", Effect::Undecided, why(code));
+    let warned = policy("advice", Effect::Warn, why(ReasonCode::Overloaded));
+    for (name, policies, expect) in [
+        ("bounds", vec![undecided(ReasonCode::Overloaded)], 429),
+        ("both", vec![undecided(ReasonCode::Timeout), undecided(ReasonCode::Overloaded)], 429),
+        ("as advice only", vec![undecided(ReasonCode::Timeout), warned], 503),
+    ] {
+        let answer = answer(&verdict(Decision::Undecided, vec![image("busybox", policies)]));
+        assert_eq!(answer["status"]["code"], expect, "{name}");
+    }
+}
+
+#[test]
 fn sends_warnings_with_and_without_a_denial() {
     let warning =
         "[advice] container \"web\" docker.io/library/busybox:latest: SIGNATURE_NOT_FOUND";
