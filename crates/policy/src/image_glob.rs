@@ -30,9 +30,13 @@ struct Parts {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct HostGlob {
-    labels: Vec<String>,
-    port: String,
+enum HostGlob {
+    /// A host as references spell it.
+    Is(String),
+    Like {
+        labels: Vec<String>,
+        port: String,
+    },
 }
 
 /// How a glob and a reference meet. Whoever pins a digest could write any tag beside it, so a tag
@@ -167,15 +171,24 @@ impl HostGlob {
         if written == ANY_RUN {
             return None;
         }
+        if !written.contains(ANY) {
+            return Some(Self::Is(normal.to_owned()));
+        }
         let lower = written.to_ascii_lowercase();
-        let (name, port) = split_port(if written.contains(ANY) { &lower } else { normal });
-        Some(Self { labels: name.split('.').map(str::to_owned).collect(), port: port.to_owned() })
+        let (name, port) = split_port(&lower);
+        let labels = name.split('.').map(str::to_owned).collect();
+        Some(Self::Like { labels, port: port.to_owned() })
     }
 
     fn matches(&self, host: &str) -> bool {
-        let (name, port) = split_port(host);
-        let labels: Vec<_> = name.split('.').collect();
-        item_matches(&self.port, port) && items_match(&self.labels, &labels)
+        match self {
+            Self::Is(own) => own == host,
+            Self::Like { labels, port } => {
+                let (name, own_port) = split_port(host);
+                let own_labels: Vec<_> = name.split('.').collect();
+                item_matches(port, own_port) && items_match(labels, &own_labels)
+            }
+        }
     }
 }
 
