@@ -19,6 +19,11 @@ use clap::{CommandFactory, Parser};
 
 use cli::{Arguments, Command};
 
+/// glibc's allocator keeps, after hours of small verifications, as much again as is in use; musl's,
+/// of the static binary, is slow where several threads allocate.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Usage, or an invalid policy.
 const EXIT_USAGE: u8 = 2;
 

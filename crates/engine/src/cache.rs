@@ -86,9 +86,10 @@ pub(crate) struct TtlCache<K, V> {
     recorder: Arc<dyn Recorder>,
 }
 
-/// Bytes that an entry takes beside its value: key, expiry, and the cache's own links. It is the
-/// least that one weighs, so the bound on bytes is one on entries too: 131,072 of 64 MiB.
-const ENTRY_BYTES: usize = 512;
+/// Bytes that an entry takes beside its value: key, expiry, the cache's own links, and what the
+/// allocator rounds up, by the figure of 10,000 digests. It is the least that one weighs, so the bound
+/// on bytes is one on entries too: 65,536 of 64 MiB.
+const ENTRY_BYTES: usize = 1_024;
 
 /// What an entry weighs, in bytes, whose value holds so many.
 pub(crate) fn weight(bytes: usize) -> u32 {

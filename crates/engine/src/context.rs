@@ -81,11 +81,11 @@ impl Verifications {
             outcomes: TtlCache::new(
                 "verdict",
                 config,
-                config.bytes_max / 8,
+                config.bytes_max / 16 * 6,
                 (clock.clone(), recorder.clone()),
             ),
             derived: moka::future::Cache::builder()
-                .max_capacity(config.bytes_max / 8)
+                .max_capacity(config.bytes_max / 16)
                 .weigher(|_, derived: &Derived| weight(derived.bytes))
                 .build(),
         }

@@ -118,14 +118,15 @@ impl<T: Weight + Clone + Send + Sync + 'static> Cached for Answer<T> {
 }
 
 impl CachedStore {
-    /// `inner` behind caches that share six eighths of `config.bytes_max`: two of them for blobs.
+    /// `inner` behind caches that share nine sixteenths of `config.bytes_max`. What a repeated
+    /// admission asks for, tags, has most of it; what only a new verification reads goes first.
     pub(crate) fn new(
         inner: Arc<dyn ArtifactStore>,
         config: CacheConfig,
         clock: &Arc<dyn Clock>,
         recorder: &Arc<dyn Recorder>,
     ) -> Self {
-        let share = config.bytes_max / 8;
+        let share = config.bytes_max / 16;
         let ports = || (clock.clone(), recorder.clone());
         Self {
             inner,
@@ -133,7 +134,7 @@ impl CachedStore {
             manifests: TtlCache::new("manifest", config, share, ports()),
             referrers: TtlCache::new("referrers", config, share, ports()),
             tagged: TtlCache::new("referrers", config, share, ports()),
-            resolved: TtlCache::new("tag", config, share, ports()),
+            resolved: TtlCache::new("tag", config, share.saturating_mul(4), ports()),
         }
     }
 

@@ -328,9 +328,9 @@ async fn separates_content_by_repository_digest_and_scope() {
 
 #[tokio::test(start_paused = true)]
 async fn keeps_no_more_than_the_bytes_it_may() {
-    // An eighth of them is for verdicts: 1,024, of which an entry takes 512 beside its text.
+    // Six sixteenths of them are for verdicts: 1,536, of which an entry takes 1,024 beside its text.
     for (message, bytes_max, kept) in
-        [(512, 8 * 1_024, seconds(70)), (513, 8 * 1_024, None), (0, 0, None)]
+        [(512, 4_096, seconds(70)), (513, 4_096, None), (0, 0, None)]
     {
         let verifier = FakeVerifier::new("a");
         verifier.finds(move |_| Outcome::new(State::Accepted, "x".repeat(message)));
@@ -341,11 +341,11 @@ async fn keeps_no_more_than_the_bytes_it_may() {
 
 #[tokio::test(start_paused = true)]
 async fn keeps_no_more_entries_than_it_may() {
-    // An eighth of the bytes is for verdicts, which take 512 each beside their text.
+    // Six sixteenths of the bytes are for verdicts, which take 1,024 each beside their text.
     const ENTRIES: usize = 3;
     for (images, is_kept) in [(ENTRIES, true), (ENTRIES + 1, false)] {
         let verifier = FakeVerifier::new("a");
-        let bytes_max = 8 * 512 * ENTRIES as u64;
+        let bytes_max = 16 * 1_024 * ENTRIES as u64 / 6;
         let world = asking(CacheConfig { bytes_max, ..config() }, &verifier);
         let images: Vec<String> =
             (0..images).map(|index| format!("registry.example/app:v{index}")).collect();

@@ -179,13 +179,13 @@ async fn check_derived(what: (&str, &'static str, u32), expect: usize) {
     check_extracted(what, 0, expect).await;
 }
 
-/// Bytes of all caches together. An eighth is for extracts; one takes 512 beside its own.
-const BYTES_MAX: u64 = 8 * 4_096;
+/// Bytes of all caches together. A sixteenth is for extracts; one takes 1,024 beside its own.
+const BYTES_MAX: u64 = 16 * 4_096;
 
 #[tokio::test(start_paused = true)]
 async fn keeps_no_extracts_but_those_that_fit() {
-    check_extracted(("sbom", "spdx", 1), 4_096 - 512, 1).await;
-    check_extracted(("sbom", "spdx", 1), 4_096 - 512 + 1, 2).await;
+    check_extracted(("sbom", "spdx", 1), 4_096 - 1_024, 1).await;
+    check_extracted(("sbom", "spdx", 1), 4_096 - 1_024 + 1, 2).await;
 }
 
 #[tokio::test(start_paused = true)]
