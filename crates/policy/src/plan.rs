@@ -201,7 +201,9 @@ impl View<'_> {
         let old = old_object.map(|old| matcher.matches_one(old, namespace));
         // A policy that matches only now judges what already runs, too.
         let every_image = matches!(old, None | Some(Ok(false)));
-        match matcher.matches(Some(&self.object), old_object, namespace) {
+        // As `Match::matches` has it, without asking twice.
+        let either = if new == Ok(false) { old.unwrap_or(Ok(false)) } else { new.clone() };
+        match either {
             Ok(false) => None,
             Ok(true) => {
                 Some(Matched { policy, error: None, every_image: every_image && new == Ok(true) })
