@@ -165,7 +165,12 @@ impl FromStr for ImageReference {
             return Err(syntax("its path is too long"));
         }
         let tag = tag.or_else(|| digest.is_none().then_some("latest")).map(str::to_owned);
-        Ok(Self { repository, tag, digest })
+        let reference = Self { repository, tag, digest };
+        // What was added must leave a reference, too.
+        if reference.to_string().len() > REFERENCE_BYTES_MAX {
+            return Err(syntax("it is too long"));
+        }
+        Ok(reference)
     }
 }
 
@@ -342,6 +347,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rejects_what_gets_too_long_by_what_is_added() {
+        const ADDED: usize = ":latest".len();
+        let text = |length: usize| format!("{}/app", "a.".repeat(length) + "example");
+        for (name, spare, expect) in [("fits", 0, true), ("one more", 1, false)] {
+            let labels = (REFERENCE_BYTES_MAX - ADDED - text(0).len()) / 2;
+            let filler = "a".repeat((REFERENCE_BYTES_MAX - ADDED - text(0).len()) % 2 + spare);
+            let text = format!("{}{filler}", text(labels));
+            assert_eq!(text.parse::<ImageReference>().is_ok(), expect, "{name}");
+            assert!(format!("{text}:t").parse::<ImageReference>().is_ok(), "{name}, tagged");
+        }
+    }
+
     /// The normal form by oci-spec, whose regular expression is the whole grammar. It does not know
     /// where the host ends, and so lets either half borrow from the other; that is taken back.
     fn oracle(text: &str) -> Option<String> {
@@ -416,7 +434,9 @@ mod tests {
             let own = text.parse::<ImageReference>().ok().map(|found| found.to_string());
             assert_eq!(
                 own,
-                oracle(&text).filter(|_| text.len() <= REFERENCE_BYTES_MAX),
+                oracle(&text).filter(|normal| {
+                    text.len() <= REFERENCE_BYTES_MAX && normal.len() <= REFERENCE_BYTES_MAX
+                }),
                 "{text:?}"
             );
             accepted += usize::from(own.is_some());
