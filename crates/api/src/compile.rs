@@ -11,12 +11,14 @@ mod verifiers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use assay_core::ports::VerifierFactory;
+use assay_core::ports::{Verifier, VerifierFactory};
+use assay_core::{ConfigError, TrustMaterial, VerifierConfig};
 use assay_policy::{DefaultAction, Invalid, Match, Policy, PolicyId, Snapshot, Tier};
 
-use crate::limits::NAMESPACE_POLICIES_MAX;
+use crate::limits::{NAMESPACE_GLOBS_MAX, NAMESPACE_POLICIES_MAX};
 use crate::resources::{self, GroupSpec, MatchSpec, RuleSpec, VerifierSpec};
 use crate::{Body, Document, DocumentError, DocumentKind, Origin, Sources, invalid};
 use trust_stores::TrustStores;
@@ -71,23 +73,41 @@ pub fn compile(
     let stores = TrustStores::new(documents, &options.stand_ins, sources);
     let registries = &options.registries;
     let compiler = Compiler { stores: &stores, registries, factory, last_good };
+    let written = documents.iter().filter_map(Written::new).collect();
+    let (within, mut surplus) = within_limit(written);
     let mut compiled: Vec<CompiledPolicy<'_>> =
-        documents.iter().filter_map(|document| compiler.document(document)).collect();
-    compiled.sort_by(|one, other| one.policy.id.cmp(&other.policy.id));
+        within.into_iter().map(|written| compiler.compile(written)).collect();
     close_doubled(&mut compiled);
-    close_surplus(&mut compiled);
 
     let mut problems = foreign_problems(documents);
     problems.extend(stores.problems(factory));
-    problems.extend(compiled.iter().flat_map(CompiledPolicy::problems));
+    problems.extend(compiled.iter().chain(&surplus).flat_map(CompiledPolicy::problems));
     problems.sort_by(|one, other| one.origin.cmp(&other.origin));
+    dedup_surplus(&mut surplus);
+    compiled.extend(surplus);
+    compiled.sort_by(|one, other| one.policy.id.cmp(&other.policy.id));
     let snapshot = Snapshot {
         policies: compiled.into_iter().map(|compiled| Arc::new(compiled.policy)).collect(),
         default_action: options.default_action,
         registries: options.registries.clone(),
         exempt_namespaces: options.exempt_namespaces.clone(),
+        expiries: stores.expiries(),
     };
     Compiled { snapshot, problems }
+}
+
+/// The verifier that `factory` builds. A panic, which is a defect, closes what needs the verifier and
+/// stops nothing else: keys are what tenants write.
+fn build(
+    factory: &dyn VerifierFactory,
+    config: &VerifierConfig,
+    material: &TrustMaterial,
+) -> Result<Arc<dyn Verifier>, ConfigError> {
+    let built = catch_unwind(AssertUnwindSafe(|| factory.build(config, material)));
+    built.unwrap_or_else(|_| {
+        let reason = "cannot be built, which is a defect of Assay: report it".to_owned();
+        Err(ConfigError { field: "cosign".to_owned(), reason })
+    })
 }
 
 struct Compiler<'a> {
@@ -95,6 +115,19 @@ struct Compiler<'a> {
     registries: &'a BTreeSet<String>,
     factory: &'a dyn VerifierFactory,
     last_good: Option<&'a Snapshot>,
+}
+
+/// A policy as it was written.
+struct Written<'a> {
+    id: PolicyId,
+    origin: &'a Origin,
+    body: PolicyBody<'a>,
+}
+
+enum PolicyBody<'a> {
+    Cluster(&'a resources::ClusterImageAdmissionPolicy),
+    Namespaced(&'a resources::ImageAdmissionPolicy),
+    Unreadable(&'a DocumentError),
 }
 
 struct CompiledPolicy<'a> {
@@ -117,19 +150,15 @@ struct PolicySpec<'a> {
 }
 
 impl Compiler<'_> {
-    /// The policy in a document; `None` where it holds none.
-    fn document<'a>(&self, document: &'a Document) -> Option<CompiledPolicy<'a>> {
-        let origin = &document.origin;
-        match &document.body {
-            Ok(Body::ClusterImageAdmissionPolicy(policy)) => {
-                Some(self.policy(origin, &PolicySpec::from_cluster(policy)))
+    fn compile<'a>(&self, Written { id, origin, body }: Written<'a>) -> CompiledPolicy<'a> {
+        match body {
+            PolicyBody::Cluster(policy) => {
+                self.policy(origin, &PolicySpec::from_cluster(id, policy))
             }
-            Ok(Body::ImageAdmissionPolicy(policy)) => {
-                Some(self.policy(origin, &PolicySpec::from_namespaced(policy)))
+            PolicyBody::Namespaced(policy) => {
+                self.policy(origin, &PolicySpec::from_namespaced(id, policy))
             }
-            Ok(_) => None,
-            Err(error) if error.kind == DocumentKind::Other => None,
-            Err(error) => Some(self.unreadable(origin, error)),
+            PolicyBody::Unreadable(error) => self.unreadable(origin, id, error),
         }
     }
 
@@ -169,23 +198,19 @@ impl Compiler<'_> {
         CompiledPolicy { origin, policy, invalid: problems }
     }
 
-    /// The policy that a document which does not decode was, or may have been: without a name it has
-    /// that of its place, `release.yaml#2`; without a namespace it is every namespace's.
-    fn unreadable<'a>(&self, origin: &'a Origin, error: &DocumentError) -> CompiledPolicy<'a> {
-        let namespaced = error.kind == DocumentKind::Policy;
-        let place = || match origin {
-            Origin::Cluster { name, .. } => name.clone(),
-            Origin::File { file, index } => {
-                let file_name = file.file_name().unwrap_or_default().to_string_lossy();
-                format!("{file_name}#{}", index.saturating_add(1))
-            }
-        };
-        let id = PolicyId {
-            namespace: error.namespace.clone().filter(|_| namespaced),
-            name: error.name.clone().unwrap_or_else(place),
-        };
+    /// The policy that a document which does not decode was, or may have been: without a namespace
+    /// it is every namespace's.
+    fn unreadable<'a>(
+        &self,
+        origin: &'a Origin,
+        id: PolicyId,
+        error: &DocumentError,
+    ) -> CompiledPolicy<'a> {
         let policy = Policy {
-            tier: if namespaced { Tier::Namespace } else { error.tier.into() },
+            tier: match error.kind {
+                DocumentKind::Policy => Tier::Namespace,
+                _ => error.tier.into(),
+            },
             enforcement_action: error.enforcement_action.into(),
             matcher: self.last_good_match(&id).ok_or_else(|| error.invalid.clone()),
             rules: Err(error.invalid.clone()),
@@ -202,6 +227,75 @@ impl Compiler<'_> {
         let own = policies.get(policies.partition_point(|policy| policy.id < *id)..)?;
         let same = own.iter().take_while(|policy| policy.id == *id);
         same.filter_map(|policy| policy.matcher.clone().ok()).next()
+    }
+}
+
+impl<'a> Written<'a> {
+    /// The policy in a document; `None` where it holds none. One without a name has that of its
+    /// place, `release.yaml#2`.
+    fn new(Document { origin, body }: &'a Document) -> Option<Self> {
+        let (namespace, name, body) = match body {
+            Ok(Body::ClusterImageAdmissionPolicy(policy)) => {
+                let name = policy.metadata.name.clone().unwrap_or_default();
+                (None, name, PolicyBody::Cluster(policy))
+            }
+            Ok(Body::ImageAdmissionPolicy(policy)) => {
+                let name = policy.metadata.name.clone().unwrap_or_default();
+                (policy.metadata.namespace.clone(), name, PolicyBody::Namespaced(policy))
+            }
+            Err(error) if error.kind != DocumentKind::Other => {
+                let namespace = error.namespace.clone();
+                let namespace = namespace.filter(|_| error.kind == DocumentKind::Policy);
+                let name = error.name.clone().unwrap_or_else(|| place(origin));
+                (namespace, name, PolicyBody::Unreadable(error))
+            }
+            Ok(_) | Err(_) => return None,
+        };
+        Some(Self { id: PolicyId { namespace, name }, origin, body })
+    }
+
+    /// The image globs of a namespace's own policy.
+    fn globs(&self) -> usize {
+        match self.body {
+            PolicyBody::Namespaced(policy) => {
+                policy.spec.rules.iter().map(|rule| rule.images.len()).sum()
+            }
+            PolicyBody::Cluster(_) | PolicyBody::Unreadable(_) => 0,
+        }
+    }
+
+    /// The policy, closed over the whole of its namespace, which has too many.
+    fn close(self) -> CompiledPolicy<'a> {
+        let reason = format!(
+            "has more than {NAMESPACE_POLICIES_MAX} policies, or {NAMESPACE_GLOBS_MAX} image globs in \
+             them"
+        );
+        let invalid = invalid("metadata.namespace", reason);
+        let enforcement_action = match self.body {
+            PolicyBody::Cluster(policy) => policy.spec.enforcement_action,
+            PolicyBody::Namespaced(policy) => policy.spec.enforcement_action,
+            PolicyBody::Unreadable(error) => error.enforcement_action,
+        };
+        let policy = Policy {
+            id: self.id,
+            tier: Tier::Namespace,
+            enforcement_action: enforcement_action.into(),
+            matcher: Ok(Match::default()),
+            rules: Err(invalid.clone()),
+            on_error: resources::OnError::default().into(),
+            require_digest: resources::RequireDigest::default().into(),
+        };
+        CompiledPolicy { origin: self.origin, policy, invalid: vec![invalid] }
+    }
+}
+
+fn place(origin: &Origin) -> String {
+    match origin {
+        Origin::Cluster { name, .. } => name.clone(),
+        Origin::File { file, index } => {
+            let file_name = file.file_name().unwrap_or_default().to_string_lossy();
+            format!("{file_name}#{}", index.saturating_add(1))
+        }
     }
 }
 
@@ -241,18 +335,29 @@ fn close_doubled(compiled: &mut [CompiledPolicy<'_>]) {
     }
 }
 
-/// Closes the policies of a namespace past the first [`NAMESPACE_POLICIES_MAX`]. The slice is sorted.
-fn close_surplus(compiled: &mut [CompiledPolicy<'_>]) {
-    let namespace = |policy: &CompiledPolicy<'_>| policy.policy.id.namespace.clone();
-    for own in compiled.chunk_by_mut(|one, other| namespace(one) == namespace(other)) {
-        if own.first().is_none_or(|policy| policy.policy.is_cluster()) {
-            continue;
-        }
-        for policy in own.iter_mut().skip(NAMESPACE_POLICIES_MAX) {
-            let reason = format!("has more than {NAMESPACE_POLICIES_MAX} policies");
-            policy.close(invalid("metadata.namespace", reason));
-        }
-    }
+/// What is compiled, in order, and the policies of each namespace past the first
+/// [`NAMESPACE_POLICIES_MAX`] and [`NAMESPACE_GLOBS_MAX`], which are closed unseen, so that ten thousand
+/// cost nothing.
+fn within_limit(mut written: Vec<Written<'_>>) -> (Vec<Written<'_>>, Vec<CompiledPolicy<'_>>) {
+    written.sort_by(|one, other| one.id.cmp(&other.id));
+    let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let (surplus, within): (Vec<_>, Vec<_>) = written.into_iter().partition(|written| {
+        let Some(namespace) = &written.id.namespace else { return false };
+        let (policies, globs) = counts.entry(namespace.clone()).or_default();
+        *policies = policies.saturating_add(1);
+        *globs = globs.saturating_add(written.globs());
+        *policies > NAMESPACE_POLICIES_MAX || *globs > NAMESPACE_GLOBS_MAX
+    });
+    (within, surplus.into_iter().map(Written::close).collect())
+}
+
+/// Of the policies of a namespace that were closed unseen, leaves one for each enforcement action,
+/// which does what all of them would. The slice is sorted.
+fn dedup_surplus(surplus: &mut Vec<CompiledPolicy<'_>>) {
+    let mut seen = BTreeSet::new();
+    surplus.retain(|CompiledPolicy { policy, .. }| {
+        seen.insert((policy.id.namespace.clone(), policy.enforcement_action.as_str()))
+    });
 }
 
 /// The documents that cannot be read and are no policies.
@@ -260,7 +365,13 @@ fn foreign_problems(documents: &[Document]) -> Vec<Problem> {
     let foreign = documents.iter().filter_map(|document| match &document.body {
         Err(error) if error.kind == DocumentKind::Other => Some(Problem {
             origin: document.origin.clone(),
-            object: error.name.clone().unwrap_or_default(),
+            object: match &document.origin {
+                Origin::Cluster { kind, namespace: Some(namespace), name } => {
+                    format!("{kind} {namespace}/{name}")
+                }
+                Origin::Cluster { kind, namespace: None, name } => format!("{kind} {name}"),
+                Origin::File { .. } => error.name.clone().unwrap_or_default(),
+            },
             invalid: error.invalid.clone(),
         }),
         _ => None,
@@ -269,11 +380,10 @@ fn foreign_problems(documents: &[Document]) -> Vec<Problem> {
 }
 
 impl<'a> PolicySpec<'a> {
-    fn from_cluster(policy: &'a resources::ClusterImageAdmissionPolicy) -> Self {
+    fn from_cluster(id: PolicyId, policy: &'a resources::ClusterImageAdmissionPolicy) -> Self {
         let spec = &policy.spec;
-        let name = policy.metadata.name.clone().unwrap_or_default();
         Self {
-            id: PolicyId { namespace: None, name },
+            id,
             tier: spec.tier.into(),
             enforcement_action: spec.enforcement_action,
             matching: spec.matching.as_ref(),
@@ -285,11 +395,10 @@ impl<'a> PolicySpec<'a> {
         }
     }
 
-    fn from_namespaced(policy: &'a resources::ImageAdmissionPolicy) -> Self {
+    fn from_namespaced(id: PolicyId, policy: &'a resources::ImageAdmissionPolicy) -> Self {
         let spec = &policy.spec;
-        let name = policy.metadata.name.clone().unwrap_or_default();
         Self {
-            id: PolicyId { namespace: policy.metadata.namespace.clone(), name },
+            id,
             tier: Tier::Namespace,
             enforcement_action: spec.enforcement_action,
             matching: spec.matching.as_ref(),

@@ -1,5 +1,6 @@
 //! The configuration file: how one process of Assay runs. Policies are in documents of their own.
 
+mod credential_providers;
 mod duration;
 mod path_token;
 mod wire;
@@ -9,8 +10,9 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use assay_policy::DefaultAction;
+use assay_policy::{DefaultAction, Wildcard};
 
+pub use credential_providers::{CredentialProvider, read_credential_providers};
 pub use path_token::PathToken;
 
 /// The configuration, with every default filled in and every path made relative to the process.
@@ -34,6 +36,10 @@ pub struct Configuration {
     pub registries: Vec<RegistryConfiguration>,
     /// A Docker `config.json`, in place of the user's own.
     pub docker_config_file: Option<PathBuf>,
+    /// Whose pull Secrets are read.
+    pub pull_secrets: PullSecrets,
+    /// The kubelet's credential providers; see [`read_credential_providers`].
+    pub credential_providers: Option<CredentialProviderFiles>,
     /// What is logged.
     pub log: LogConfiguration,
 }
@@ -86,6 +92,27 @@ pub struct RegistryConfiguration {
     pub max_concurrent: Option<NonZeroU16>,
     /// Hosts beside its own that may see its passwords, to give tokens for them.
     pub token_realms: Vec<String>,
+}
+
+/// Whose pull Secrets are read, to read images in the name of the pods that have them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PullSecrets {
+    /// Those of every namespace.
+    All,
+    /// Those of the namespaces that one of these matches.
+    Namespaces(Vec<Wildcard>),
+    /// Nobody's.
+    #[default]
+    None,
+}
+
+/// Where the kubelet's credential providers are, as the kubelet's own flags say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialProviderFiles {
+    /// `--image-credential-provider-config`: a CredentialProviderConfig.
+    pub config_file: PathBuf,
+    /// `--image-credential-provider-bin-dir`: the folder that has the programs.
+    pub bin_dir: PathBuf,
 }
 
 /// What is logged.
@@ -153,6 +180,17 @@ impl Configuration {
     }
 }
 
+impl PullSecrets {
+    /// Whether those of `namespace` are read.
+    pub fn grants(&self, namespace: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespaces(names) => names.iter().any(|name| name.matches(namespace)),
+            Self::None => false,
+        }
+    }
+}
+
 impl LogLevel {
     /// The level as the file names it.
     pub fn as_str(self) -> &'static str {
@@ -178,6 +216,8 @@ impl Default for Configuration {
             cache: CacheConfiguration::default(),
             registries: Vec::new(),
             docker_config_file: None,
+            pull_secrets: PullSecrets::default(),
+            credential_providers: None,
             log: LogConfiguration::default(),
         }
     }

@@ -166,12 +166,7 @@ impl DocumentError {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cluster { kind, namespace: Some(namespace), name } => {
-                write!(f, "{kind} {namespace}/{name} of the cluster")
-            }
-            Self::Cluster { kind, namespace: None, name } => {
-                write!(f, "{kind} {name} of the cluster")
-            }
+            Self::Cluster { .. } => f.write_str("the cluster"),
             Self::File { file, index } => {
                 write!(f, "{}, document {}", file.display(), index.saturating_add(1))
             }

@@ -10,19 +10,22 @@ mod compile;
 mod configuration;
 mod documents;
 pub mod limits;
+mod references;
 pub mod resources;
 mod sources;
 mod yaml;
 
 pub use compile::{CompileOptions, Compiled, Problem, StoreId, compile};
 pub use configuration::{
-    CacheConfiguration, Configuration, ConfigurationError, LogConfiguration, LogFormat, LogLevel,
-    PathToken, RegistryConfiguration, WebhookConfiguration,
+    CacheConfiguration, Configuration, ConfigurationError, CredentialProvider,
+    CredentialProviderFiles, LogConfiguration, LogFormat, LogLevel, PathToken, PullSecrets,
+    RegistryConfiguration, WebhookConfiguration, read_credential_providers,
 };
 pub use documents::{
     Body, Document, DocumentError, DocumentKind, KeyedData, Origin, document_from_value,
     read_documents, read_objects,
 };
+pub use references::{MaterialKind, MaterialReference, StoreReference};
 pub use sources::{GivenSources, Sources};
 
 /// An [`Invalid`](assay_policy::Invalid) on one line: its text goes into messages, where a line break

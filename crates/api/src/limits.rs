@@ -10,6 +10,8 @@ pub const YAML_NODES_MAX: usize = 50_000;
 
 /// Policies of one namespace; all of them are looked at in every admission there.
 pub const NAMESPACE_POLICIES_MAX: usize = 100;
+/// Image globs of one namespace's policies; each is tried on every image of a pod there.
+pub const NAMESPACE_GLOBS_MAX: usize = 1_000;
 /// Rules of a policy.
 pub const RULES_MAX: usize = 100;
 /// Image globs of a policy, over all its rules; each is tried on every image.

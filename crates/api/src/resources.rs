@@ -4,10 +4,18 @@
 //! Doc comments on fields are what `kubectl explain` prints, so they are written for users.
 
 mod matching;
+#[expect(clippy::duplicated_attributes, reason = "columns of one type")]
 mod policy;
+mod schema;
+mod status;
+#[expect(clippy::duplicated_attributes, reason = "columns of one type")]
 mod trust_store;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use std::collections::BTreeMap;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
@@ -19,6 +27,8 @@ pub use policy::{
     KeySpec, OnError, Platforms, RequireDigest, RequirementSpec, RuleSpec, Tier, TransparencyLog,
     VerifierSpec,
 };
+pub use schema::{schema, schemas};
+pub use status::{MESSAGE_LENGTH_MAX, PolicyStatus, RecentStatus, TrustStoreStatus, condition};
 pub use trust_store::{
     ClusterTrustStore, ClusterTrustStoreSpec, KeyReference, PublicKeysSpec, TrustStore,
     TrustStoreSpec,
@@ -29,12 +39,27 @@ pub const API_VERSION: &str = "assay.dev/v1alpha1";
 
 /// The CustomResourceDefinitions of all kinds, in order of name.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![
+    let mut crds = vec![
         ClusterImageAdmissionPolicy::crd(),
         ClusterTrustStore::crd(),
         ImageAdmissionPolicy::crd(),
         TrustStore::crd(),
-    ]
+    ];
+    let versions = crds.iter_mut().flat_map(|crd| &mut crd.spec.versions);
+    let schemas = versions.filter_map(|version| version.schema.as_mut());
+    schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()).for_each(unwrap_lines);
+    crds
+}
+
+/// Takes the line breaks of the source out of what `kubectl explain` wraps by itself.
+fn unwrap_lines(schema: &mut JSONSchemaProps) {
+    if let Some(text) = &mut schema.description {
+        *text = text.replace('\n', " ");
+    }
+    schema.properties.iter_mut().flat_map(BTreeMap::values_mut).for_each(unwrap_lines);
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        unwrap_lines(items);
+    }
 }
 
 /// [`crds`] as a YAML stream, byte by byte the same on every call: `manifests/crds.yaml`.

@@ -7,6 +7,10 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+/// The kinds that have a schema.
+const KINDS: [&str; 4] =
+    ["ClusterImageAdmissionPolicy", "ClusterTrustStore", "ImageAdmissionPolicy", "TrustStore"];
+
 /// Lets a workload run only when the supply-chain evidence of each of its images checks out.
 #[derive(Debug, Parser)]
 #[command(name = "assay", version, disable_help_subcommand = true)]
@@ -29,6 +33,12 @@ pub(crate) enum Command {
     Demo,
     /// Print the custom resource definitions.
     Crds,
+    /// Print the JSON Schema of policies and trust stores, for editors.
+    Schema {
+        /// The kind; all of them in one schema unless it is given.
+        #[arg(value_name = "KIND", value_parser = KINDS)]
+        kind: Option<String>,
+    },
     /// Print shell completions.
     Completions {
         /// The shell.

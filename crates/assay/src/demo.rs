@@ -59,8 +59,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     print_report(&folder.0, &registry, &scenes).await?;
     print_times(&mut client, &registry, &key).await?;
     let _ = stop.send(());
-    webhook.await?;
-    Ok(())
+    webhook.await?
 }
 
 /// A directory of the demo's own, gone with it.

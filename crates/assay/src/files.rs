@@ -1,17 +1,18 @@
 //! Policies from files: read, compiled, and looked at again by content. A file that no longer
 //! parses keeps its last good version and says so; nothing is dropped from force by an error.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::bail;
 use assay_api::limits::{FILE_BYTES_MAX, TRUST_STORE_BYTES_MAX};
 use assay_api::{
     CompileOptions, Compiled, Document, GivenSources, Origin, compile, read_documents,
 };
+use assay_control::Files;
 use assay_core::Digest;
 use assay_core::ports::VerifierFactory;
 use assay_policy::{Invalid, Snapshot};
@@ -27,9 +28,10 @@ const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 pub(crate) struct PolicyFiles {
     paths: Vec<PathBuf>,
     options: CompileOptions,
-    files: BTreeMap<PathBuf, PolicyFile>,
-    /// The trust material that the last compile read, by file.
-    material: RefCell<BTreeMap<PathBuf, Digest>>,
+    files: Mutex<BTreeMap<PathBuf, PolicyFile>>,
+    /// The trust material that was read, by file, as it was looked at last. What is no longer named
+    /// stays, and costs a look.
+    material: Mutex<BTreeMap<PathBuf, Digest>>,
 }
 
 struct PolicyFile {
@@ -54,7 +56,8 @@ impl PolicyFiles {
     /// A path that is not there or cannot be read. Whether its documents compile is for
     /// [`PolicyFiles::compile`] to say.
     pub(crate) fn read(paths: Vec<PathBuf>, options: CompileOptions) -> anyhow::Result<Self> {
-        let mut all = Self { paths, options, files: BTreeMap::new(), material: RefCell::default() };
+        let (files, material) = (Mutex::default(), Mutex::default());
+        let all = Self { paths, options, files, material };
         if let Some(complaint) = all.refresh().complaints.into_iter().next() {
             bail!(complaint);
         }
@@ -62,7 +65,7 @@ impl PolicyFiles {
     }
 
     /// Looks at every file again.
-    pub(crate) fn refresh(&mut self) -> Refresh {
+    pub(crate) fn refresh(&self) -> Refresh {
         let mut refresh = Refresh::default();
         let mut listed = BTreeSet::new();
         let mut unlisted = Vec::new();
@@ -75,43 +78,31 @@ impl PolicyFiles {
                 }
             }
         }
-        let before = self.files.len();
+        refresh.changed = self.material_changed();
+        let mut files = lock(&self.files);
+        let before = files.len();
         // What cannot be looked at is not known to be gone.
-        self.files.retain(|file, _| {
+        files.retain(|file, _| {
             listed.contains(file) || unlisted.iter().any(|path| file.starts_with(path))
         });
-        refresh.changed = self.files.len() != before || self.material_changed();
+        refresh.changed |= files.len() != before;
         for path in listed {
             match read_capped(&path, FILE_BYTES_MAX) {
-                Ok(bytes) => self.look(path, &bytes, &mut refresh),
+                Ok(bytes) => look(&mut files, path, &bytes, &mut refresh),
                 Err(error) => refresh.complaints.push(format!("{}: {error}", path.display())),
             }
         }
         refresh
     }
 
-    fn look(&mut self, path: PathBuf, bytes: &[u8], refresh: &mut Refresh) {
-        let digest = Digest::sha256(bytes);
-        let known = self.files.get_mut(&path);
-        if known.as_ref().is_some_and(|known| known.digest == digest) {
-            return;
-        }
-        let documents = read_documents(&path, bytes);
-        let good = known.filter(|known| first_error(&known.documents).is_none());
-        if let (Some(good), Some((origin, invalid))) = (good, first_error(&documents)) {
-            let complaint = format!("{origin}: {invalid}: the file's last good version stays");
-            refresh.complaints.push(complaint);
-            good.digest = digest;
-            return;
-        }
-        refresh.changed = true;
-        self.files.insert(path, PolicyFile { digest, documents });
-    }
-
     fn material_changed(&self) -> bool {
-        let is_other =
-            |(path, digest): (&PathBuf, &Digest)| digest_of(&read_material(path)) != *digest;
-        self.material.borrow().iter().any(is_other)
+        let mut changed = false;
+        for (path, digest) in lock(&self.material).iter_mut() {
+            let now = digest_of(&read_material(path));
+            changed |= *digest != now;
+            *digest = now;
+        }
+        changed
     }
 
     /// The Snapshot that the documents make; `last_good` is the one in force.
@@ -120,21 +111,51 @@ impl PolicyFiles {
         factory: &dyn VerifierFactory,
         last_good: Option<&Snapshot>,
     ) -> Compiled {
-        self.material.borrow_mut().clear();
         let documents = self.documents();
-        let read = |path: &Path| {
-            let read = read_material(path);
-            self.material.borrow_mut().insert(path.to_owned(), digest_of(&read));
-            read
-        };
+        let read = |path: &Path| Files::read(self, path);
         let sources = GivenSources { documents: &documents, read: &read };
         compile(&documents, &self.options, &sources, factory, last_good)
     }
+}
 
-    /// Every document, in order of files.
-    pub(crate) fn documents(&self) -> Vec<Document> {
-        self.files.values().flat_map(|file| file.documents.iter().cloned()).collect()
+impl Files for PolicyFiles {
+    fn documents(&self) -> Vec<Document> {
+        lock(&self.files).values().flat_map(|file| file.documents.iter().cloned()).collect()
     }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
+        let read = read_material(path);
+        lock(&self.material).insert(path.to_owned(), digest_of(&read));
+        read
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes what the file at `path` holds now, where that is good or there is nothing better.
+fn look(
+    files: &mut BTreeMap<PathBuf, PolicyFile>,
+    path: PathBuf,
+    bytes: &[u8],
+    refresh: &mut Refresh,
+) {
+    let digest = Digest::sha256(bytes);
+    let known = files.get_mut(&path);
+    if known.as_ref().is_some_and(|known| known.digest == digest) {
+        return;
+    }
+    let documents = read_documents(&path, bytes);
+    let good = known.filter(|known| first_error(&known.documents).is_none());
+    if let (Some(good), Some((origin, invalid))) = (good, first_error(&documents)) {
+        let complaint = format!("{origin}: {invalid}: the file's last good version stays");
+        refresh.complaints.push(complaint);
+        good.digest = digest;
+        return;
+    }
+    refresh.changed = true;
+    files.insert(path, PolicyFile { digest, documents });
 }
 
 fn first_error(documents: &[Document]) -> Option<(&Origin, &Invalid)> {

@@ -10,10 +10,11 @@ use tracing_subscriber::fmt::Subscriber;
 const VARIABLE: &str = "ASSAY_LOG";
 
 /// Logs as `configuration` and `ASSAY_LOG` say. The libraries below log warnings only, unless
-/// `ASSAY_LOG` names them: what they say of requests may hold what must not be logged.
+/// `ASSAY_LOG` names them: what they say of requests may hold what must not be logged. The client of
+/// the API server is silent: it says at each attempt what the controller says once.
 pub(crate) fn start(configuration: &LogConfiguration) -> anyhow::Result<()> {
     // `assay` stands for every target that begins with it: all our crates.
-    let own = format!("warn,assay={}", configuration.level.as_str());
+    let own = format!("warn,kube_client=off,assay={}", configuration.level.as_str());
     let filter = std::env::var(VARIABLE).unwrap_or(own);
     let filter =
         EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("{VARIABLE}: {error}"))?;

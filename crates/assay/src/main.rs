@@ -7,6 +7,7 @@ mod demo;
 mod files;
 mod logging;
 mod metrics;
+mod policies;
 mod serve;
 mod tls;
 mod verify;
@@ -15,6 +16,7 @@ mod wiring;
 use std::io::Write;
 use std::process::ExitCode;
 
+use assay_api::resources::schemas;
 use clap::{CommandFactory, Parser};
 
 use cli::{Arguments, Command};
@@ -50,6 +52,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "demo")]
         Command::Demo => block_on(demo::run())?,
         Command::Crds => print(&assay_api::resources::crds_yaml()?)?,
+        Command::Schema { kind } => print(&schema(kind)?)?,
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "assay", &mut text);
@@ -66,6 +69,15 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
     let result = runtime.block_on(work);
     runtime.shutdown_background();
     result
+}
+
+/// The JSON Schema of `kind`, or of all kinds in one.
+fn schema(kind: Option<String>) -> anyhow::Result<String> {
+    let schema = match kind {
+        Some(kind) => schemas().into_iter().find(|(own, _)| *own == kind).map(|(_, own)| own),
+        None => Some(assay_api::resources::schema()),
+    };
+    Ok(serde_json::to_string_pretty(&schema)? + "\n")
 }
 
 /// Writes a result. A reader that has seen enough is no error.

@@ -2,9 +2,10 @@
 //! a label, and what tenants and registries choose is capped.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use assay_control::Activity;
 use assay_core::ports::{AdmissionRecord, Recorder, ViolationRecord};
 use assay_core::{ImageReference, State};
 use assay_engine::{CacheStats, Stats};
@@ -59,15 +60,25 @@ pub(crate) struct Metrics {
     in_flight: IntGaugeVec,
     registry_requests: IntCounterVec,
     registry_seconds: HistogramVec,
-    cache_requests: IntCounterVec,
-    cache_entries: IntGaugeVec,
-    cache_bytes: IntGaugeVec,
-    coalesced: IntCounterVec,
+    caches: Caches,
     policies: IntGaugeVec,
     certificate_expiry: IntGaugeVec,
+    snapshot_age: IntGaugeVec,
+    trust_material_expiry: IntGaugeVec,
+    events: IntCounterVec,
+    activity: OnceLock<Arc<Activity>>,
     namespaces: OpenLabel,
     registries: OpenLabel,
     tenant_policies: OpenLabel,
+    tenant_stores: OpenLabel,
+}
+
+/// What is counted of caches.
+struct Caches {
+    requests: IntCounterVec,
+    entries: IntGaugeVec,
+    bytes: IntGaugeVec,
+    coalesced: IntCounterVec,
 }
 
 /// The values of a label that are not ours to choose: those that the administrator named, and of
@@ -158,6 +169,25 @@ impl Page {
     }
 }
 
+impl Caches {
+    fn new(page: &Page) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            requests: page.counter(
+                "cache_requests_total",
+                "Cache lookups.",
+                &["cache", "result"],
+            )?,
+            entries: page.gauge("cache_entries", "Entries of caches.", &["cache"])?,
+            bytes: page.gauge("cache_bytes", "About the bytes of caches.", &["cache"])?,
+            coalesced: page.counter(
+                "singleflight_coalesced_total",
+                "Callers that waited for another's computation.",
+                &["cache"],
+            )?,
+        })
+    }
+}
+
 impl Metrics {
     /// Metrics at zero.
     ///
@@ -205,34 +235,70 @@ impl Metrics {
                 "Requests to registries, up to the answer's head.",
                 &["registry", "operation"],
             )?,
-            cache_requests: page.counter(
-                "cache_requests_total",
-                "Cache lookups.",
-                &["cache", "result"],
-            )?,
-            cache_entries: page.gauge("cache_entries", "Entries of caches.", &["cache"])?,
-            cache_bytes: page.gauge("cache_bytes", "About the bytes of caches.", &["cache"])?,
-            coalesced: page.counter(
-                "singleflight_coalesced_total",
-                "Callers that waited for another's computation.",
-                &["cache"],
-            )?,
+            caches: Caches::new(&page)?,
             policies: page.gauge("policies", "Policies in force.", &["kind", "status"])?,
             certificate_expiry: page.gauge(
                 "tls_certificate_expiry_timestamp_seconds",
                 "When the webhook's certificate expires.",
                 &[],
             )?,
+            snapshot_age: page.gauge(
+                "snapshot_age_seconds",
+                "For how long the policies in force have been out of step with the cluster.",
+                &[],
+            )?,
+            trust_material_expiry: page.gauge(
+                "trust_material_expiry_timestamp_seconds",
+                "When the keys of a trust store expire, where they do.",
+                &["store"],
+            )?,
+            events: page.counter(
+                "events_total",
+                "Refused pods, by what became of the Kubernetes Event about them.",
+                &["result"],
+            )?,
+            activity: OnceLock::new(),
             namespaces: OpenLabel::default(),
             registries: OpenLabel::default(),
             tenant_policies: OpenLabel::default(),
+            tenant_stores: OpenLabel::default(),
             registry: page.0,
         })
     }
 
+    /// Takes `snapshot` as what is in force.
+    pub(crate) fn in_force(&self, snapshot: &Snapshot) {
+        for (kind, is_cluster) in
+            [("ClusterImageAdmissionPolicy", true), ("ImageAdmissionPolicy", false)]
+        {
+            let policies = snapshot.policies.iter();
+            let own = policies.filter(|policy| policy.is_cluster() == is_cluster);
+            let (ready, invalid): (Vec<_>, Vec<_>) =
+                own.partition(|policy| policy.problems().is_empty());
+            self.policies(kind, ready.len(), invalid.len());
+        }
+        self.know_registries(snapshot);
+        self.expiries(snapshot);
+    }
+
+    /// Says when trust stores expire: of tenants' beyond the bound, when the first of them does.
+    fn expiries(&self, snapshot: &Snapshot) {
+        let mut expiries: BTreeMap<&str, i64> = BTreeMap::new();
+        for (store, expiry) in &snapshot.expiries {
+            let is_tenants = store.contains('/');
+            let label = if is_tenants { self.tenant_stores.value(store) } else { store };
+            let first = expiries.entry(label).or_insert(i64::MAX);
+            *first = expiry.as_second().min(*first);
+        }
+        self.trust_material_expiry.reset();
+        for (store, expiry) in expiries {
+            self.trust_material_expiry.with_label_values(&[store]).set(expiry);
+        }
+    }
+
     /// Tells the registries apart that the administrator named: in the configuration, or by a
     /// cluster policy.
-    pub(crate) fn know_registries(&self, snapshot: &Snapshot) {
+    fn know_registries(&self, snapshot: &Snapshot) {
         let policies = snapshot.policies.iter().filter(|policy| policy.is_cluster());
         let rules = policies.flat_map(|policy| policy.rules.iter().flatten());
         let named = rules.flat_map(|rule| &rule.images).filter_map(host);
@@ -251,8 +317,26 @@ impl Metrics {
         }
     }
 
+    /// Says for how long the policies in force have been out of step with the cluster; never called
+    /// where there is none.
+    pub(crate) fn snapshot_age(&self, age: Duration) {
+        let labels: [&str; 0] = [];
+        self.snapshot_age.with_label_values(&labels).set(number(age.as_secs()));
+    }
+
+    /// Counts refused pods by what became of their Events: `sent`, `aggregated`, `dropped` or
+    /// `failed`.
+    pub(crate) fn events(&self, result: &'static str, times: u64) {
+        self.events.with_label_values(&[result]).inc_by(times);
+    }
+
+    /// Counts violations in `activity` too, from now on.
+    pub(crate) fn count_in(&self, activity: Arc<Activity>) {
+        let _ = self.activity.set(activity);
+    }
+
     /// Says how many policies of `kind` compiled and how many did not.
-    pub(crate) fn policies(&self, kind: &str, ready: usize, invalid: usize) {
+    fn policies(&self, kind: &str, ready: usize, invalid: usize) {
         for (status, count) in [("ready", ready), ("invalid", invalid)] {
             self.policies.with_label_values(&[kind, status]).set(number(count));
         }
@@ -279,8 +363,8 @@ impl Metrics {
             *all_bytes = all_bytes.saturating_add(*bytes);
         }
         for (name, (entries, bytes)) in caches {
-            self.cache_entries.with_label_values(&[name]).set(number(entries));
-            self.cache_bytes.with_label_values(&[name]).set(number(bytes));
+            self.caches.entries.with_label_values(&[name]).set(number(entries));
+            self.caches.bytes.with_label_values(&[name]).set(number(bytes));
         }
     }
 }
@@ -297,6 +381,9 @@ impl Recorder for Metrics {
     }
 
     fn violation(&self, record: &ViolationRecord<'_>) {
+        if let Some(activity) = self.activity.get() {
+            activity.record(record.policy, record.enforcement_action);
+        }
         // What a cluster policy is called is the administrator's choice, what one of a namespace
         // (`namespace/name`) is called is not.
         let policy = match record.policy.contains('/') {
@@ -336,11 +423,11 @@ impl Recorder for Metrics {
 
     fn cache_request(&self, cache: &'static str, hit: bool) {
         let result = if hit { "hit" } else { "miss" };
-        self.cache_requests.with_label_values(&[cache, result]).inc();
+        self.caches.requests.with_label_values(&[cache, result]).inc();
     }
 
     fn coalesced(&self, cache: &'static str) {
-        self.coalesced.with_label_values(&[cache]).inc();
+        self.caches.coalesced.with_label_values(&[cache]).inc();
     }
 }
 

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use assay_api::{Body, Configuration, Document, LogConfiguration, LogFormat, LogLevel};
-use assay_control::GivenNamespaces;
+use assay_control::{Files, GivenNamespaces};
 use assay_core::Digest;
 use assay_core::ports::{Clock, NamespaceSource};
 use assay_engine::Executor;
@@ -77,9 +78,11 @@ pub(crate) async fn run(arguments: VerifyArguments) -> anyhow::Result<ExitCode> 
     let requests: Vec<Request> =
         objects.into_iter().map(|object| request(object, &id, deadline)).collect();
     check_labels(&snapshot, &requests, &namespaces).await?;
-    let ports = (clock.clone(), Arc::new(Metrics::new()?) as _);
-    let (executor, _) =
-        wiring::executor(&configuration, Loopback::Allowed, Arc::new(namespaces), ports, snapshot)?;
+    let own = (clock.clone(), Arc::new(Metrics::new()?) as _);
+    let ports =
+        wiring::ports(&configuration, Loopback::Allowed, (Arc::new(namespaces), None), own)?;
+    let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
+    let executor = Executor::new(snapshots, ports, wiring::cache(&configuration));
     let judged = judge(&executor, &requests).await;
     let text = output::render(arguments.output, &judged, &id, clock.now())?;
     crate::print(&text)?;
@@ -143,6 +146,8 @@ fn bare_images(arguments: &VerifyArguments) -> Vec<Object> {
         }],
         controlled: false,
         template_labels: None,
+        pull_secrets: Vec::new(),
+        service_account: None,
     };
     arguments.images.iter().map(bare).collect()
 }

@@ -1,28 +1,32 @@
-//! The rooms put together: configuration in, an executor out.
+//! The rooms put together: configuration in, what the rooms are made with out.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use assay_api::limits::FILE_BYTES_MAX;
-use assay_api::{CompileOptions, Configuration, RegistryConfiguration};
-use assay_core::ports::{Clock, NamespaceSource, Recorder};
-use assay_engine::{CacheConfig, Executor, Ports, SharedSnapshot};
-use assay_policy::Snapshot;
+use assay_api::{
+    CompileOptions, Configuration, CredentialProviderFiles, RegistryConfiguration,
+    read_credential_providers,
+};
+use assay_core::ports::{Clock, CredentialSource, NamespaceSource, PullSecretSource, Recorder};
+use assay_engine::{CacheConfig, Ports};
 use assay_registry::{
-    ClientCertificate, DockerConfig, HostConfig, Loopback, Pem, ProxyConfig, Registry,
-    RegistryConfig,
+    ClientCertificate, CredentialChain, CredentialProviders, DockerConfig, HostConfig, Loopback,
+    Pem, ProviderConfig, ProxyConfig, PullCredentials, Registry, RegistryConfig,
 };
 
 /// The configuration in `path`.
 pub(crate) fn read_configuration(path: &Path) -> anyhow::Result<Configuration> {
-    // One byte past the bound is read, by which the parser sees that the file is too long.
+    Ok(Configuration::parse(&read_text(path)?, path)?)
+}
+
+/// The text in `path`: of one that is too long a byte past the bound, by which its parser sees that.
+fn read_text(path: &Path) -> anyhow::Result<String> {
     let bytes = crate::files::read_capped(path, FILE_BYTES_MAX)
         .with_context(|| path.display().to_string())?;
-    let text = String::from_utf8(bytes).with_context(|| path.display().to_string())?;
-    Ok(Configuration::parse(&text, path)?)
+    String::from_utf8(bytes).with_context(|| path.display().to_string())
 }
 
 /// What policies are compiled with.
@@ -35,36 +39,83 @@ pub(crate) fn compile_options(configuration: &Configuration) -> CompileOptions {
     }
 }
 
-/// An executor that judges under `snapshot`, and the place where the next one goes.
-pub(crate) fn executor(
+/// What an executor asks of the world. Pods have no pull Secrets where there is no source of them.
+pub(crate) fn ports(
     configuration: &Configuration,
     loopback: Loopback,
-    namespaces: Arc<dyn NamespaceSource>,
+    (namespaces, pull_secrets): (Arc<dyn NamespaceSource>, Option<Arc<dyn PullSecretSource>>),
     (clock, recorder): (Arc<dyn Clock>, Arc<dyn Recorder>),
-    snapshot: Snapshot,
-) -> anyhow::Result<(Arc<Executor>, SharedSnapshot)> {
+) -> anyhow::Result<Ports> {
     let hosts = configuration.registries.iter().enumerate().map(host).collect::<Result<_, _>>()?;
     let config = RegistryConfig { hosts, loopback, proxies: proxies() };
     let registry = Arc::new(Registry::new(&config, recorder.clone(), clock.clone())?);
-    let docker_config = configuration.docker_config_file.clone().unwrap_or_else(docker_config);
-    let ports = Ports {
+    let credentials = credentials(configuration, pull_secrets, &clock)?;
+    Ok(Ports {
         store: registry.clone(),
         fetch: registry,
-        credentials: Arc::new(DockerConfig::new(docker_config, clock.clone())),
+        credentials: Arc::new(credentials),
         namespaces,
         clock,
         recorder,
-    };
+    })
+}
+
+/// Registry credentials: those in a request's pull Secrets; where it has none for a registry Docker's;
+/// and where there are none either, those of the kubelet's credential providers.
+fn credentials(
+    configuration: &Configuration,
+    pull_secrets: Option<Arc<dyn PullSecretSource>>,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<CredentialChain> {
+    let mut sources: Vec<Arc<dyn CredentialSource>> = Vec::new();
+    if let Some(pull_secrets) = pull_secrets {
+        sources.push(Arc::new(PullCredentials::new(pull_secrets)));
+    }
+    let docker_config = configuration.docker_config_file.clone().unwrap_or_else(docker_config);
+    sources.push(Arc::new(DockerConfig::new(docker_config, clock.clone())));
+    if let Some(files) = &configuration.credential_providers {
+        let providers = credential_providers(files, clock);
+        sources.push(Arc::new(providers.context("credentials.providerConfigFile")?));
+    }
+    Ok(CredentialChain::new(sources))
+}
+
+/// The providers that `files` name, each of which is there.
+fn credential_providers(
+    files: &CredentialProviderFiles,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<CredentialProviders> {
+    let file = &files.config_file;
+    let providers = read_credential_providers(&read_text(file)?, file)?.into_iter();
+    let configs = providers.map(|provider| {
+        let program = files.bin_dir.join(&provider.name);
+        let shown = program.display();
+        anyhow::ensure!(program.is_file(), "there is no program {shown} (providerBinDir)");
+        Ok(ProviderConfig {
+            name: provider.name,
+            program,
+            args: provider.args,
+            env: provider.env,
+            api_version: provider.api_version,
+            match_images: provider.match_images,
+            default_cache_duration: provider.default_cache_duration,
+        })
+    });
+    let configs = configs.collect::<anyhow::Result<_>>()?;
+    CredentialProviders::new(configs, clock)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
+}
+
+/// How long an executor remembers.
+pub(crate) fn cache(configuration: &Configuration) -> CacheConfig {
     let cache = &configuration.cache;
-    let cache = CacheConfig {
+    CacheConfig {
         tag_ttl: cache.tag_ttl,
         referrers_ttl: cache.referrers_ttl,
         verdict_ttl: cache.verdict_ttl,
         negative_ttl: cache.negative_ttl,
         bytes_max: cache.bytes_max,
-    };
-    let snapshots: SharedSnapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    Ok((Executor::new(snapshots.clone(), ports, cache), snapshots))
+    }
 }
 
 /// What the configuration says about the registry at `index`, its files read.

@@ -1,16 +1,18 @@
 //! Where the labels of namespaces come from: the API server, documents and flags, or nowhere.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use assay_core::ports::{Clock, NamespaceError, NamespaceSource};
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher::Event;
 use kube::{Api, Client};
 
 /// The labels of one namespace.
-type Labels = Arc<BTreeMap<String, String>>;
+pub(crate) type Labels = Arc<BTreeMap<String, String>>;
 
 /// How long labels that the API server gave are used: whoever relabels a namespace waits so long.
 const LABELS_TTL: Duration = Duration::from_secs(10);
@@ -82,6 +84,72 @@ impl NamespaceSource for LiveNamespaces {
             .await
             .map(|entry| entry.labels)
             .map_err(Arc::unwrap_or_clone)
+    }
+}
+
+/// Namespaces as a watch brings them; one that it has not brought yet is read live.
+pub(crate) struct WatchedNamespaces {
+    live: LiveNamespaces,
+    watched: RwLock<Watched>,
+}
+
+#[derive(Default)]
+struct Watched {
+    labels: HashMap<String, Labels>,
+    /// What a list that is under way has brought.
+    incoming: HashMap<String, Labels>,
+    listed: bool,
+}
+
+impl WatchedNamespaces {
+    pub(crate) fn new(live: LiveNamespaces) -> Self {
+        Self { live, watched: RwLock::default() }
+    }
+
+    /// Takes an event of the watch.
+    pub(crate) fn event(&self, event: Event<PartialObjectMeta<Namespace>>) {
+        let mut watched = self.watched.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = |object: PartialObjectMeta<Namespace>| {
+            let metadata = object.metadata;
+            (metadata.name.unwrap_or_default(), Arc::new(metadata.labels.unwrap_or_default()))
+        };
+        match event {
+            Event::Init => watched.incoming.clear(),
+            Event::InitApply(object) => watched.incoming.extend([entry(object)]),
+            Event::InitDone => {
+                watched.labels = std::mem::take(&mut watched.incoming);
+                watched.listed = true;
+            }
+            Event::Apply(object) => watched.labels.extend([entry(object)]),
+            Event::Delete(object) => {
+                watched.labels.remove(&entry(object).0);
+            }
+        }
+    }
+
+    /// Whether they were listed in full once.
+    pub(crate) fn are_listed(&self) -> bool {
+        self.watched.read().unwrap_or_else(PoisonError::into_inner).listed
+    }
+
+    /// All of them, by name.
+    pub(crate) fn all(&self) -> Vec<(String, Labels)> {
+        let watched = self.watched.read().unwrap_or_else(PoisonError::into_inner);
+        watched.labels.iter().map(|(name, labels)| (name.clone(), labels.clone())).collect()
+    }
+}
+
+#[async_trait]
+impl NamespaceSource for WatchedNamespaces {
+    async fn labels(&self, namespace: &str) -> Result<Labels, NamespaceError> {
+        let watched = {
+            let watched = self.watched.read().unwrap_or_else(PoisonError::into_inner);
+            watched.labels.get(namespace).cloned()
+        };
+        match watched {
+            Some(labels) => Ok(labels),
+            None => self.live.labels(namespace).await,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod access;
 mod config;
 mod descriptor;
 mod digest;
+mod duration;
 mod manifest;
 mod outcome;
 pub mod ports;
@@ -23,6 +24,7 @@ pub use config::{
 };
 pub use descriptor::{Descriptor, Subject};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
+pub use duration::parse_go_duration;
 pub use manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, media_type};
 pub use outcome::{Outcome, SignerId, State};
 pub use reason::ReasonCode;

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,25 +106,93 @@ pub trait Fetch: Send + Sync {
 
 /// Why credentials could not be had. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("credentials for {host}: {reason}")]
-pub struct CredentialError {
-    /// The registry's host.
-    pub host: String,
-    /// What went wrong.
-    pub reason: String,
+pub enum CredentialError {
+    /// A source could not be asked, or did not answer. It may well at the next try.
+    #[error("credentials for {host}: {reason}")]
+    Unavailable {
+        /// The registry's host.
+        host: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A source answered with something else than credentials. A tenant can bring that about, by a
+    /// malformed pull Secret, so it never counts as infrastructure that is missing.
+    #[error("credentials for {host}: {reason}")]
+    Unusable {
+        /// The registry's host.
+        host: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// In whose name an image is pulled, as far as it has registry credentials of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PullIdentity {
+    /// The pod's namespace, the only one whose Secrets are its own; empty where it has none.
+    pub namespace: String,
+    /// The names of its pull Secrets, in order; whether they are names is not checked.
+    pub secrets: Vec<String>,
+    /// The ServiceAccount whose pull Secrets it gets where it names none itself; `None` where they
+    /// are in `secrets` already.
+    pub service_account: Option<String>,
 }
 
 /// Registry credentials.
 #[async_trait]
 pub trait CredentialSource: Send + Sync {
-    /// The credentials for `repository`, to be tried in turn; none means anonymous access.
+    /// The credentials for `repository`, to be tried in turn; none means anonymous access. They are
+    /// those of `identity`, where the source knows any of its own, and of nobody else but the
+    /// webhook itself.
     ///
     /// # Errors
-    /// [`CredentialError`] where a source that has an entry for the host could not answer.
+    /// [`CredentialError`] where a source that may have an entry for the host could not answer.
     async fn credentials(
         &self,
         repository: &Repository,
+        identity: &PullIdentity,
     ) -> Result<Vec<Credential>, CredentialError>;
+}
+
+/// A Docker configuration as a pull Secret holds it. Its `Debug` form shows none of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PullSecret {
+    /// The Secret's name.
+    pub name: String,
+    /// How it is written.
+    pub format: PullSecretFormat,
+    /// What it holds; parsed by nobody yet.
+    pub bytes: Bytes,
+}
+
+/// How a pull Secret is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullSecretFormat {
+    /// `kubernetes.io/dockercfg`: entries by registry.
+    DockerCfg,
+    /// `kubernetes.io/dockerconfigjson`: the same under `auths`.
+    DockerConfigJson,
+}
+
+impl fmt::Debug for PullSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PullSecret({})", self.name)
+    }
+}
+
+/// The pull Secrets that pods have.
+#[async_trait]
+pub trait PullSecretSource: Send + Sync {
+    /// The pull Secrets of `identity`, in its order, as far as they are there and the administrator
+    /// lets them be read; those of its own namespace only. `host` is for the error.
+    ///
+    /// # Errors
+    /// [`CredentialError`] where it cannot be told what they hold.
+    async fn secrets(
+        &self,
+        identity: &PullIdentity,
+        host: &str,
+    ) -> Result<Vec<Arc<PullSecret>>, CredentialError>;
 }
 
 /// Why a namespace's labels could not be had.
@@ -218,6 +287,40 @@ pub trait Recorder: Send + Sync {
     fn coalesced(&self, cache: &'static str);
 }
 
+/// An object of a known namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ObjectReference {
+    /// `apps/v1`, or `v1` in the core group.
+    pub api_version: String,
+    /// `ReplicaSet`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid; empty where it does not exist yet.
+    pub uid: String,
+}
+
+/// A pod that was refused, for [`Events::refused`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedPod {
+    /// Its namespace.
+    pub namespace: String,
+    /// The pod; it exists only where an update was refused.
+    pub pod: ObjectReference,
+    /// Its controller: a claim of whoever wrote the pod.
+    pub controller: Option<ObjectReference>,
+    /// Which policies refuse it, by which codes: the same for what is refused for the same cause.
+    pub cause: String,
+    /// What whoever asked was told.
+    pub message: String,
+}
+
+/// Tells a cluster's users what was refused, in the place where they look.
+pub trait Events: Send + Sync {
+    /// Has it written, some time or never: it waits for nothing and nobody.
+    fn refused(&self, refused: RefusedPod);
+}
+
 /// Verifies one kind of evidence, by one configuration and its keys.
 #[async_trait]
 pub trait Verifier: Send + Sync {
@@ -227,6 +330,13 @@ pub trait Verifier: Send + Sync {
     /// The hash of all that the verdict depends on besides the subject and the time: the
     /// configuration and the keys behind it.
     fn fingerprint(&self) -> &Digest;
+
+    /// Every repository beside the subject's own that the verifier, or one that it asks, reads
+    /// evidence from. The verdict depends on who may read there, so [`Context::access`] refuses any
+    /// other.
+    fn repositories(&self) -> &[Repository] {
+        &[]
+    }
 
     /// What the evidence for `subject` is worth. It never returns an error: what it cannot decide
     /// is [`State::Unavailable`].
@@ -255,7 +365,7 @@ pub trait Context: Send + Sync {
     fn now(&self) -> Timestamp;
 
     /// How evidence about `subject` is read from `repository`: from the subject's own as the
-    /// subject is, from another with the credentials for that one.
+    /// subject is, from one of [`Verifier::repositories`] with the credentials for that one.
     ///
     /// # Errors
     /// The outcome where no credentials could be had, or none of several is let in.

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use assay_core::ports::{
-    ArtifactStore, Clock, Context, CredentialSource, Derived, Fetch, NESTING_DEPTH_MAX, Recorder,
-    Selector, Verifier,
+    ArtifactStore, Clock, Context, Derived, Fetch, NESTING_DEPTH_MAX, Recorder, Selector, Verifier,
 };
 use assay_core::{
     Access, AccessScope, Digest, Outcome, ReasonCode, Repository, State, StoreError, Subject,
@@ -16,6 +15,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 
+use crate::accesses::{Elsewhere, Scopes};
 use crate::cache::{Cached, Lifetime, TtlCache, weight};
 use crate::store::CachedStore;
 use crate::{CacheConfig, CacheStats, Stats};
@@ -24,16 +24,15 @@ use crate::{CacheConfig, CacheStats, Stats};
 /// so that a slow registry fills the cache for the retry and holds no task for longer.
 pub(crate) const VERIFICATION_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Repository of the evidence, digest, fingerprint, access scope; and depth, since less fits below
-/// what is deep already. Who waits for another's verification waits for a deeper one, so that even
-/// verifiers that call each other come to an end.
-type VerdictKey = (Repository, Digest, Digest, AccessScope, usize);
+/// Repository, digest, fingerprint, and access scope, there and where else evidence is read; and depth,
+/// since less fits below what is deep already. Who waits for another's verification waits for a deeper
+/// one, so that even verifiers that call each other come to an end.
+type VerdictKey = (Repository, Digest, Digest, AccessScope, Scopes, usize);
 
 /// Verifies, once for everyone who asks.
 pub(crate) struct Verifications {
     store: CachedStore,
     fetch: Arc<dyn Fetch>,
-    credentials: Arc<dyn CredentialSource>,
     clock: Arc<dyn Clock>,
     recorder: Arc<dyn Recorder>,
     in_flight: AtomicUsize,
@@ -66,7 +65,6 @@ impl Verifications {
     pub(crate) fn new(
         store: Arc<dyn ArtifactStore>,
         fetch: Arc<dyn Fetch>,
-        credentials: Arc<dyn CredentialSource>,
         config: CacheConfig,
         clock: &Arc<dyn Clock>,
         recorder: &Arc<dyn Recorder>,
@@ -74,7 +72,6 @@ impl Verifications {
         Self {
             store: CachedStore::new(store, config, clock, recorder),
             fetch,
-            credentials,
             clock: clock.clone(),
             recorder: recorder.clone(),
             in_flight: AtomicUsize::new(0),
@@ -108,28 +105,14 @@ impl Verifications {
         &self.store
     }
 
-    /// The ways to read `repository`, in the order in which they are to be tried: with each of its
-    /// credentials; without any where there are none.
-    ///
-    /// # Errors
-    /// The outcome where a source of credentials could not answer.
-    pub(crate) async fn accesses(&self, repository: &Repository) -> Result<Vec<Access>, Outcome> {
-        let credentials = self.credentials.credentials(repository).await.map_err(|error| {
-            Outcome::new(State::Unavailable(ReasonCode::RegistryDenied), error.to_string())
-        })?;
-        if credentials.is_empty() {
-            return Ok(vec![Access::public()]);
-        }
-        Ok(credentials.into_iter().map(Access::with).collect())
-    }
-
     /// What is known of what `verifier` finds about `subject`.
     pub(crate) async fn known(
         &self,
         verifier: &Arc<dyn Verifier>,
         subject: &Subject,
+        elsewhere: &Elsewhere,
     ) -> Option<Arc<Outcome>> {
-        self.outcomes.get(&key(verifier, subject, 0)).await
+        self.outcomes.get(&key(&**verifier, subject, elsewhere, 0)).await
     }
 
     /// What `verifier` finds about `subject`.
@@ -137,14 +120,17 @@ impl Verifications {
         self: &Arc<Self>,
         verifier: &Arc<dyn Verifier>,
         subject: &Subject,
+        elsewhere: &Arc<Elsewhere>,
         depth: usize,
     ) -> Arc<Outcome> {
-        let key = key(verifier, subject, depth);
+        let key = key(&**verifier, subject, elsewhere, depth);
         let (all, verifier, subject) = (self.clone(), verifier.clone(), subject.clone());
+        let elsewhere = elsewhere.clone();
         let verify = async move {
             let start = all.clock.ticks();
             let _in_flight = InFlight::new(&all.in_flight);
-            let context = VerifierContext { all: all.clone(), depth };
+            let (all, reader) = (all.clone(), verifier.clone());
+            let context = VerifierContext { all: all.clone(), reader, elsewhere, depth };
             // A panic is counted as what it is. What follows sees only the outcome.
             let verify = AssertUnwindSafe(verifier.verify(&subject, &context)).catch_unwind();
             let outcome = match tokio::time::timeout(VERIFICATION_TIME_MAX, verify).await {
@@ -180,16 +166,30 @@ impl Drop for InFlight<'_> {
     }
 }
 
-fn key(verifier: &Arc<dyn Verifier>, subject: &Subject, depth: usize) -> VerdictKey {
-    let fingerprint = verifier.fingerprint().clone();
+fn key(
+    verifier: &dyn Verifier,
+    subject: &Subject,
+    elsewhere: &Elsewhere,
+    depth: usize,
+) -> VerdictKey {
+    let (repository, digest) = (subject.repository.clone(), subject.digest().clone());
+    let scopes = elsewhere.scopes_of(verifier, subject);
     let scope = subject.access.scope().clone();
-    (subject.repository.clone(), subject.digest().clone(), fingerprint, scope, depth)
+    (repository, digest, verifier.fingerprint().clone(), scope, scopes, depth)
 }
 
 /// One verification's view of the engine.
 struct VerifierContext {
     all: Arc<Verifications>,
+    reader: Arc<dyn Verifier>,
+    elsewhere: Arc<Elsewhere>,
     depth: usize,
+}
+
+/// The outcome of what a verifier may not ask for: its verdict is cached for whoever sees what it says
+/// that it depends on, and would tell others more.
+fn undeclared() -> Outcome {
+    Outcome::new(State::Rejected(ReasonCode::Internal), "internal error")
 }
 
 #[async_trait]
@@ -210,17 +210,18 @@ impl Context for VerifierContext {
         if subject.repository == *repository {
             return Ok(subject.access.clone());
         }
-        let accesses = self.all.accesses(repository).await?;
-        if let [only] = accesses.as_slice() {
+        let accesses = self.elsewhere.accesses(repository, &*self.reader);
+        let accesses = accesses.ok_or_else(undeclared)?;
+        if let [only] = accesses {
             return Ok(only.clone());
         }
         // Which of several is let in shows when one asks. The subject need not be there.
         let at = Selector::Digest(subject.digest().clone());
         let mut denied = StoreError::Internal;
         for access in accesses {
-            match self.store().resolve(repository, &at, &access).await {
+            match self.store().resolve(repository, &at, access).await {
                 Err(error @ StoreError::Denied { .. }) => denied = error,
-                _ => return Ok(access),
+                _ => return Ok(access.clone()),
             }
         }
         Err(Outcome::unread(&denied, ReasonCode::SignatureNotFound))
@@ -234,7 +235,11 @@ impl Context for VerifierContext {
                 format!("evidence about evidence is more than {NESTING_DEPTH_MAX} deep"),
             );
         }
-        Outcome::clone(&*self.all.outcome(verifier, subject, depth).await)
+        let own = self.reader.repositories();
+        if verifier.repositories().iter().any(|other| !own.contains(other)) {
+            return undeclared();
+        }
+        Outcome::clone(&*self.all.outcome(verifier, subject, &self.elsewhere, depth).await)
     }
 
     async fn derived(

@@ -4,6 +4,7 @@
 //! Architecture invariant: the engine sees stores, verifiers, credentials and time as core's ports
 //! only; the webhook and `assay verify` call the same `judge`.
 
+mod accesses;
 mod cache;
 mod context;
 mod executor;

@@ -10,6 +10,7 @@ use assay_core::{Access, AccessScope, Digest, ImageReference, Outcome, ReasonCod
 use assay_policy::{Finding, Work};
 use futures_util::future::join_all;
 
+use crate::accesses::{Elsewhere, Scopes, scopes};
 use crate::context::{VERIFICATION_TIME_MAX, Verifications};
 use crate::flights::{Ended, Full, Pilot};
 use crate::resolve::{Ask, Resolution, Resolver};
@@ -23,13 +24,14 @@ pub(crate) const LOOK_TIME_MAX: Duration =
 
 /// What makes two looks the same: image and tag proof, verifiers by fingerprint, and scopes. Nobody
 /// joins a look of other scopes than his own.
-pub(crate) type LookKey = (ImageReference, bool, Vec<Digest>, Vec<AccessScope>);
+pub(crate) type LookKey = (ImageReference, bool, Vec<Digest>, Vec<AccessScope>, Scopes);
 
 /// One look at one image.
 pub(crate) struct Look {
     pub(crate) work: Work,
     /// Tried in turn; never empty.
-    pub(crate) accesses: Vec<Access>,
+    pub(crate) accesses: Arc<[Access]>,
+    pub(crate) elsewhere: Arc<Elsewhere>,
     pub(crate) verifications: Arc<Verifications>,
 }
 
@@ -59,8 +61,8 @@ impl Look {
     pub(crate) fn key(&self) -> LookKey {
         let Work { reference, prove_tag, verifiers } = &self.work;
         let fingerprints = verifiers.iter().map(|verifier| verifier.fingerprint().clone());
-        let scopes = self.accesses.iter().map(|access| access.scope().clone());
-        (reference.clone(), *prove_tag, fingerprints.collect(), scopes.collect())
+        let scopes = (scopes(&self.accesses), self.elsewhere.scopes());
+        (reference.clone(), *prove_tag, fingerprints.collect(), scopes.0, scopes.1)
     }
 
     /// What is known without asking anyone.
@@ -69,7 +71,9 @@ impl Look {
         let mut outcomes = BTreeMap::new();
         if let Some(Ok(subject)) = resolution.as_ref().map(|found| &found.subject) {
             for verifier in &self.work.verifiers {
-                if let Some(outcome) = self.verifications.known(verifier, subject).await {
+                if let Some(outcome) =
+                    self.verifications.known(verifier, subject, &self.elsewhere).await
+                {
                     outcomes.insert(verifier.fingerprint().clone(), outcome);
                 }
             }
@@ -97,7 +101,7 @@ impl Look {
             return;
         };
         let verifications = self.unverified(&known).map(|verifier| {
-            let outcome = self.verifications.outcome(verifier, subject, 0);
+            let outcome = self.verifications.outcome(verifier, subject, &self.elsewhere, 0);
             async {
                 let outcome = outcome.await;
                 let fingerprint = verifier.fingerprint().clone();

@@ -64,15 +64,21 @@ impl Resolver<'_> {
             (Some(digest), _) => Selector::Digest(digest.clone()),
             (None, tag) => Selector::Tag(tag.unwrap_or("latest").to_owned()),
         };
-        let mut denied = StoreError::Internal;
+        let mut refused = StoreError::Internal;
         for access in self.accesses {
             match self.read(&at, access).await? {
                 Ok(descriptor) => return Some(Ok((descriptor, access.clone()))),
-                Err(error @ StoreError::Denied { .. }) => denied = error,
+                // Where one may not look, some registries say that there is nothing, as kubelet knows.
+                Err(error @ StoreError::NotFound { .. }) => refused = error,
+                Err(error @ StoreError::Denied { .. }) => {
+                    if !matches!(refused, StoreError::NotFound { .. }) {
+                        refused = error;
+                    }
+                }
                 Err(error) => return Some(Err(Outcome::unread(&error, ReasonCode::ImageNotFound))),
             }
         }
-        Some(Err(Outcome::unread(&denied, ReasonCode::ImageNotFound)))
+        Some(Err(Outcome::unread(&refused, ReasonCode::ImageNotFound)))
     }
 
     /// Whether `tag` points at `digest`.

@@ -1,7 +1,7 @@
 //! What the engine holds right now, for metrics.
 
 /// What the engine holds right now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Verifications under way, those that verifiers asked for too.
     pub verifications_in_flight: usize,

@@ -19,6 +19,7 @@ pub mod globs;
 pub mod manifests;
 pub mod objects;
 pub mod policies;
+pub mod pull_secrets;
 pub mod reviews;
 pub mod settings;
 pub mod signatures;
@@ -47,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     target("manifest", manifests::manifest, manifests::MANIFESTS, 10_000),
     target("object", objects::object, objects::OBJECTS, 10_000),
     target("policies", policies::policies, policies::POLICIES, 500),
+    target("pull_secret", pull_secrets::pull_secret, pull_secrets::PULL_SECRETS, 2_000),
     target("reference", globs::reference, globs::REFERENCES, 2_000),
     target("referrers", signatures::referrers, signatures::REFERRERS, 1_000),
     target("review", reviews::review, reviews::REVIEWS, 5_000),

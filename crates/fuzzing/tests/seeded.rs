@@ -34,8 +34,8 @@ macro_rules! seeded {
 }
 
 seeded! {
-    bundle bundle_manifest configuration docker_config image_glob manifest object policies reference
-    referrers review simple_manifest simple_payload wildcard
+    bundle bundle_manifest configuration docker_config image_glob manifest object policies pull_secret
+    reference referrers review simple_manifest simple_payload wildcard
 }
 
 #[test]

@@ -68,6 +68,9 @@ pub struct GlobError {
 const ANY: &str = "*";
 /// Any run of whole labels or segments.
 const ANY_RUN: &str = "**";
+/// Labels of a host, or segments of a path, with `**` in two places: as many as the deepest names in
+/// use have. Whatever stands between the two is looked for everywhere.
+const SEARCHED_ITEMS_MAX: usize = 8;
 /// The port of a host that names none; references drop it.
 const DEFAULT_PORT: &str = "443";
 
@@ -244,55 +247,64 @@ fn sample(host: &str, path: &str, tag: Option<&str>) -> Result<ImageReference, &
     if items.any(runs_on) || port.contains(ANY_RUN) || tag.contains(ANY_RUN) {
         return Err("'**' stands for whole labels of the host or segments of the path");
     }
+    for items in [name.split('.'), path.split('/')].map(Iterator::collect::<Vec<_>>) {
+        let runs = items.iter().filter(|item| **item == ANY_RUN).count();
+        if runs > 1 && items.len() > SEARCHED_ITEMS_MAX {
+            return Err("with '**' twice, a host or a path has at most 8 parts");
+        }
+    }
     let port = port.replace(ANY, "1");
     let text = format!("{name}:{port}/{path}{tag}").replace(ANY, "a");
     text.parse().map_err(|_| "no image reference can match it")
 }
 
 /// Whether `items` are as `globs` say, of which `**` is any run of items.
-fn items_match(globs: &[String], items: &[&str]) -> bool {
-    runs_match(globs, items, |glob| glob == ANY_RUN, |glob, item| item_matches(glob, item))
-}
-
-/// Whether `item` is as `glob` says, of which `*` is any run of characters.
-fn item_matches(glob: &str, item: &str) -> bool {
-    runs_match(glob.as_bytes(), item.as_bytes(), |&byte| byte == b'*', |glob, byte| glob == byte)
-}
-
-/// Whether `items` are as `pattern` says: what is `any` in it stands for any run of items, none
-/// included, and everything else for the `one` item that it fits.
 ///
-/// There is no recursion, and each pair is compared once at most: after a miss only the latest run
-/// grows, for what an earlier one could take on, the latest can too.
-fn runs_match<P, T>(
-    pattern: &[P],
-    items: &[T],
-    any: impl Fn(&P) -> bool,
-    one: impl Fn(&P, &T) -> bool,
-) -> bool {
-    let (mut at_pattern, mut at_item) = (0, 0);
-    // Where the pattern goes on after the latest run, and where that run ends so far.
-    let mut run: Option<(usize, usize)> = None;
-    while let Some(item) = items.get(at_item) {
-        match pattern.get(at_pattern) {
-            Some(part) if any(part) => {
-                at_pattern += 1;
-                run = Some((at_pattern, at_item));
-            }
-            Some(part) if one(part, item) => {
-                at_pattern += 1;
-                at_item += 1;
-            }
-            _ => {
-                let Some((after, end)) = run else {
-                    return false;
-                };
-                run = Some((after, end + 1));
-                (at_pattern, at_item) = (after, end + 1);
-            }
-        }
+/// What stands before the first run and behind the last has one place, and is compared there. What
+/// stands between two runs is looked for from the left: where it is found first is as good as any
+/// later place. That takes time in proportion to the product of lengths; [`SEARCHED_ITEMS_MAX`] bounds
+/// one of them.
+fn items_match(globs: &[String], items: &[&str]) -> bool {
+    let each = |globs: &[String], items: &[&str]| {
+        globs.len() == items.len()
+            && globs.iter().zip(items).all(|(glob, item)| item_matches(glob, item))
+    };
+    let mut parts: Vec<&[String]> = globs.split(|glob| glob == ANY_RUN).collect();
+    let (Some(tail), Some(head)) = (parts.pop(), parts.first().copied()) else {
+        return each(globs, items);
+    };
+    let Some(rest) = items.len().checked_sub(head.len() + tail.len()) else {
+        return false;
+    };
+    let (start, items) = items.split_at(head.len());
+    let (mut between, end) = items.split_at(rest);
+    if !each(head, start) || !each(tail, end) {
+        return false;
     }
-    pattern.get(at_pattern..).is_some_and(|rest| rest.iter().all(any))
+    parts.iter().skip(1).filter(|part| !part.is_empty()).all(|part| {
+        let found = between.windows(part.len()).position(|window| each(part, window));
+        between = found.and_then(|at| between.get(at + part.len()..)).unwrap_or_default();
+        found.is_some()
+    })
+}
+
+/// Whether `item` is as `glob` says, of which `*` is any run of characters: in the same way, and in
+/// time proportional to the sum of their lengths.
+fn item_matches(glob: &str, item: &str) -> bool {
+    let Some((head, rest)) = glob.split_once(ANY) else {
+        return glob == item;
+    };
+    let (middle, tail) = rest.rsplit_once(ANY).unwrap_or(("", rest));
+    let Some(mut between) = item.strip_prefix(head).and_then(|item| item.strip_suffix(tail)) else {
+        return false;
+    };
+    middle.split(ANY).all(|part| match between.split_once(part) {
+        None => false,
+        Some((_, behind)) => {
+            between = behind;
+            true
+        }
+    })
 }
 
 #[cfg(test)]

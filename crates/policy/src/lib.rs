@@ -22,7 +22,9 @@ mod wildcard;
 pub use decide::{Finding, decide};
 pub use image_glob::{GlobError, GlobMatch, ImageGlob};
 pub use matching::{KindSelector, Match, MatchError, Namespace, Scope, SourceSelector};
-pub use object::{ImageField, OBJECT_IMAGES_MAX, Object, ObjectError, ObjectImage, Role, Source};
+pub use object::{
+    ImageField, OBJECT_IMAGES_MAX, Object, ObjectError, ObjectImage, PULL_SECRETS_MAX, Role, Source,
+};
 pub use plan::{Plan, PlannedImage, Work};
 pub use policies::Policies;
 pub use report::{Report, VerificationResult};

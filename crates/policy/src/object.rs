@@ -29,6 +29,12 @@ pub struct Object {
     pub controlled: bool,
     /// The labels of the pod template, for workload kinds.
     pub template_labels: Option<BTreeMap<String, String>>,
+    /// The pull Secrets that it or its template names, in order: at most one more than
+    /// [`PULL_SECRETS_MAX`], and none by a name that is longer than a Secret's may be.
+    pub pull_secrets: Vec<String>,
+    /// The ServiceAccount whose pull Secrets its pods get: that of a template that names no Secret.
+    /// `None` where there is nothing to get: the API server has given a pod its own already.
+    pub service_account: Option<String>,
 }
 
 /// An image field of an object.
@@ -108,6 +114,10 @@ pub enum ObjectError {
 /// one request can ask of registries.
 pub const OBJECT_IMAGES_MAX: usize = 256;
 
+/// Pull Secrets that one pod may have; each may cost a read from the API server. Kubernetes has no
+/// bound of its own.
+pub const PULL_SECRETS_MAX: usize = 32;
+
 impl Object {
     /// The object that `json`, the text of a Kubernetes object, describes. Fields that no policy
     /// looks at are ignored, and null is absence, as in Kubernetes. Images are read from the kinds
@@ -154,6 +164,8 @@ impl Object {
             images: self.images.clone(),
             controlled: false,
             template_labels: None,
+            pull_secrets: self.pull_secrets.clone(),
+            service_account: self.service_account.clone(),
         })
     }
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use assay_core::ports::PullIdentity;
+
 use crate::{Object, Role};
 
 /// What is done to the object.
@@ -63,6 +65,16 @@ pub(crate) struct View<'a> {
 }
 
 impl Request {
+    /// In whose name its images are read: that of the pods that come of it.
+    pub fn pull_identity(&self) -> PullIdentity {
+        let object = self.object.as_ref();
+        PullIdentity {
+            namespace: self.namespace.clone(),
+            secrets: object.map(|object| object.pull_secrets.clone()).unwrap_or_default(),
+            service_account: object.and_then(|object| object.service_account.clone()),
+        }
+    }
+
     /// The looks that are taken at the object: one at a pod; at a workload one at the pod that it
     /// would make and one at itself; none at anything else, nor at what its controller owns.
     pub(crate) fn views(&self) -> Vec<View<'_>> {

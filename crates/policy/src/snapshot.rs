@@ -1,11 +1,12 @@
 //! The Snapshot: every policy in force, compiled. It is built off to the side and swapped whole,
 //! so one request sees one Snapshot.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use assay_core::ports::Verifier;
+use jiff::Timestamp;
 
 use crate::{ImageGlob, Match, Policies};
 
@@ -20,6 +21,9 @@ pub struct Snapshot {
     pub registries: BTreeSet<String>,
     /// Namespaces in which nothing is judged, beside [`EXEMPT_NAMESPACES`]: Assay's own.
     pub exempt_namespaces: BTreeSet<String>,
+    /// When the trust material of a store expires, where it does: by `NAME` for a ClusterTrustStore
+    /// and `NAMESPACE/NAME` for a TrustStore. It decides nothing.
+    pub expiries: BTreeMap<String, Timestamp>,
 }
 
 /// Namespaces in which nothing is ever judged, so that policy cannot lock anyone out of the cluster.

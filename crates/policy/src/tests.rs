@@ -120,6 +120,8 @@ pub(crate) fn pod(images: &[&str]) -> Object {
         images: images.iter().enumerate().map(image).collect(),
         controlled: false,
         template_labels: None,
+        pull_secrets: Vec::new(),
+        service_account: None,
     }
 }
 

@@ -3,14 +3,13 @@
 //! Specification: <https://github.com/docker/docker-credential-helpers#credential-helper-protocol>.
 
 use std::ffi::OsString;
-use std::io;
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use assay_core::Credential;
 use serde::Deserialize;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
+
+use crate::process;
 
 /// How helpers are run.
 #[derive(Clone, Debug)]
@@ -58,7 +57,13 @@ impl Helpers {
         }
         let program = format!("docker-credential-{name}");
         let failed = |reason: &str| format!("{program} {reason}");
-        let run = tokio::time::timeout(self.limit, self.run(&program, server));
+        let mut command = Command::new(&program);
+        if let Some(path) = &self.search_path {
+            command.env("PATH", path);
+        }
+        command.arg("get");
+        let run = process::ask(command, server.as_bytes(), HELPER_BYTES_MAX);
+        let run = tokio::time::timeout(self.limit, run);
         let (status, output) = match run.await {
             Ok(ended) => ended.map_err(|error| failed(&format!("failed: {}", error.kind())))?,
             Err(_) => return Err(failed("did not answer in time")),
@@ -75,31 +80,6 @@ impl Helpers {
         let answer = serde_json::from_slice(&output);
         let answer: Answer = answer.map_err(|_| failed("sent a malformed answer"))?;
         Ok(answer.credential())
-    }
-
-    /// How `program` ended and the first bytes of what it wrote, one more than it may.
-    async fn run(&self, program: &str, server: &str) -> io::Result<(ExitStatus, Vec<u8>)> {
-        let mut command = Command::new(program);
-        if let Some(path) = &self.search_path {
-            command.env("PATH", path);
-        }
-        let mut child = command
-            .arg("get")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A helper that does not read what it is asked may still answer.
-            let _ = stdin.write_all(server.as_bytes()).await;
-        }
-        let mut output = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
-            let limit = u64::try_from(HELPER_BYTES_MAX).unwrap_or(u64::MAX);
-            stdout.take(limit.saturating_add(1)).read_to_end(&mut output).await?;
-        }
-        Ok((child.wait().await?, output))
     }
 }
 

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use assay_core::ports::{Clock, CredentialError, CredentialSource};
+use assay_core::ports::{Clock, CredentialError, CredentialSource, PullIdentity};
 use assay_core::{Credential, ImageReference, Repository};
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::{DecodePaddingMode, Engine};
 use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt;
 use tokio::sync::OnceCell;
@@ -37,6 +38,12 @@ const ANSWERS_MAX: usize = 1024;
 
 /// Bytes of the file: some thousand entries.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// With padding, as Docker writes it, or without, as the kubelet takes it too.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// What helpers know Docker Hub by.
 const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
@@ -121,12 +128,12 @@ impl CredentialSource for DockerConfig {
     async fn credentials(
         &self,
         repository: &Repository,
+        _: &PullIdentity,
     ) -> Result<Vec<Credential>, CredentialError> {
         let answer = self.answer(repository);
         let found = answer.get_or_try_init(|| self.read(repository)).await;
-        found
-            .cloned()
-            .map_err(|reason| CredentialError { host: repository.host().to_owned(), reason })
+        let host = || repository.host().to_owned();
+        found.cloned().map_err(|reason| CredentialError::Unavailable { host: host(), reason })
     }
 }
 
@@ -145,13 +152,9 @@ impl File {
             let (line, column) = (error.line(), error.column());
             format!("not a JSON object: malformed at line {line}, column {column}")
         })?;
-        let mut auths = Vec::new();
-        for (server, entry) in object(&file, "auths")? {
-            let field = format!("auths[\"{server}\"]");
-            let entry = entry.as_object().ok_or_else(|| format!("{field} is not an object"))?;
-            let credential = credential(entry).map_err(|error| format!("{field}.{error}"))?;
-            auths.extend(Key::parse(server).zip(credential));
-        }
+        let auths = credentials(object(&file, "auths")?)?.into_iter();
+        let auths =
+            auths.filter_map(|(server, credential)| Some((Key::parse(server)?, credential)));
         let mut helpers = Vec::new();
         for (server, name) in object(&file, "credHelpers")? {
             let wrong = || format!("credHelpers[\"{server}\"] is not a string");
@@ -159,8 +162,29 @@ impl File {
             helpers.extend(Key::parse(server).map(|key| (key, name.to_owned())));
         }
         let store = text(&file, "credsStore")?;
-        Ok(Self { auths, helpers, store: (!store.is_empty()).then(|| store.to_owned()) })
+        Ok(Self {
+            auths: auths.collect(),
+            helpers,
+            store: (!store.is_empty()).then(|| store.to_owned()),
+        })
     }
+}
+
+/// The credentials in the entries of `auths`, each with the server that it is for, as written.
+///
+/// # Errors
+/// A text that names the field, and nothing that stands in it.
+pub(crate) fn credentials<'a>(
+    auths: impl Iterator<Item = (&'a String, &'a Value)>,
+) -> Result<Vec<(&'a str, Credential)>, String> {
+    let mut credentials = Vec::new();
+    for (server, entry) in auths {
+        let field = format!("auths[\"{server}\"]");
+        let entry = entry.as_object().ok_or_else(|| format!("{field} is not an object"))?;
+        let credential = credential(entry).map_err(|error| format!("{field}.{error}"))?;
+        credentials.extend(credential.map(|credential| (server.as_str(), credential)));
+    }
+    Ok(credentials)
 }
 
 /// The credential of one entry of `auths`; an empty entry, as Docker leaves it beside a helper, has
@@ -183,7 +207,7 @@ fn credential(entry: &Map<String, Value>) -> Result<Option<Credential>, String> 
 }
 
 fn decode(auth: &str) -> Option<Credential> {
-    let decoded = String::from_utf8(STANDARD.decode(auth).ok()?).ok()?;
+    let decoded = String::from_utf8(BASE64.decode(auth).ok()?).ok()?;
     let (username, password) = decoded.split_once(':')?;
     Some(Credential::Basic {
         username: username.to_owned(),
@@ -192,7 +216,11 @@ fn decode(auth: &str) -> Option<Credential> {
     })
 }
 
-fn object<'a>(
+/// The entries of an object's `field`; none where it is absent.
+///
+/// # Errors
+/// It is something else.
+pub(crate) fn object<'a>(
     parent: &'a Map<String, Value>,
     field: &str,
 ) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, String> {

@@ -1,13 +1,13 @@
 //! From an HTTP request to its answer. What is no AdmissionReview gets an HTTP error; what is one
-//! is answered in the review, always, for an HTTP error would leave the decision to the
-//! registration's `failurePolicy`.
+//! is answered in the review, for an HTTP error would leave the decision to the registration's
+//! `failurePolicy`; but for one that comes before the policies are known, which is handed back.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use assay_core::ReasonCode;
-use assay_core::ports::{Clock, Recorder};
+use assay_core::ports::{Clock, Events, Recorder};
 use assay_engine::Executor;
 use assay_policy::{Request, Verdict};
 use bytes::Bytes;
@@ -19,7 +19,8 @@ use tokio::time::timeout;
 
 use crate::body::{self, BODIES_BYTES_MAX, BODY_BYTES_MAX, BodyError};
 use crate::deadline;
-use crate::plain::{not_allowed, text};
+use crate::events::refused_pod;
+use crate::plain::{not_allowed, retry_later, text};
 use crate::record::Answered;
 use crate::response::{Answer, Refusal};
 use crate::review::{Head, Review};
@@ -47,13 +48,16 @@ impl Judge for Arc<Executor> {
 
 /// Answers AdmissionReviews. Who may ask is not its affair.
 pub struct Handler<J> {
-    judge: J,
+    /// Nobody yet, until the policies are known.
+    judge: OnceLock<J>,
     /// A permit for each byte of the bodies that are read or judged.
     room: Arc<Semaphore>,
     /// A permit for each review that is judged.
     slots: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     recorder: Arc<dyn Recorder>,
+    /// Told of refused pods; nobody where there is no cluster.
+    events: OnceLock<Arc<dyn Events>>,
 }
 
 /// A review on its way: its bytes, and the ticks that count.
@@ -68,18 +72,44 @@ struct Posted {
 impl<J: Judge> Handler<J> {
     /// A handler that asks `judge`, with the clock that `judge` has too.
     pub fn new(judge: J, clock: Arc<dyn Clock>, recorder: Arc<dyn Recorder>) -> Arc<Self> {
-        Self::bounded(judge, clock, recorder, (REVIEWS_IN_FLIGHT_MAX, BODIES_BYTES_MAX))
+        let handler = Self::waiting(clock, recorder);
+        handler.begin(judge);
+        handler
+    }
+
+    /// A handler that hands every review back (HTTP 503, which the API server tries again) until it
+    /// may [begin](Self::begin).
+    pub fn waiting(clock: Arc<dyn Clock>, recorder: Arc<dyn Recorder>) -> Arc<Self> {
+        let bounds = (REVIEWS_IN_FLIGHT_MAX, BODIES_BYTES_MAX);
+        Self::bounded(OnceLock::new(), clock, recorder, bounds)
+    }
+
+    /// Asks `judge` from now on; whoever was given first stays.
+    pub fn begin(&self, judge: J) {
+        let _ = self.judge.set(judge);
+    }
+
+    /// Who is asked; nobody while the handler waits.
+    pub fn judge(&self) -> Option<&J> {
+        self.judge.get()
+    }
+
+    /// Tells `events` from now on of each pod that a verdict refuses, but for dry runs; whoever was
+    /// given first stays.
+    pub fn tell(&self, events: Arc<dyn Events>) {
+        let _ = self.events.set(events);
     }
 
     fn bounded(
-        judge: J,
+        judge: OnceLock<J>,
         clock: Arc<dyn Clock>,
         recorder: Arc<dyn Recorder>,
         (reviews_max, bodies_bytes_max): (usize, usize),
     ) -> Arc<Self> {
         let room = Arc::new(Semaphore::new(bodies_bytes_max));
         let slots = Arc::new(Semaphore::new(reviews_max));
-        Arc::new(Self { judge, room, slots, clock, recorder })
+        let events = OnceLock::new();
+        Arc::new(Self { judge, room, slots, clock, recorder, events })
     }
 
     /// The answer to a request, in the time that its URL gives. Its path is not looked at.
@@ -148,8 +178,15 @@ impl<J: Judge> Handler<J> {
         };
         match request {
             Ok(request) => {
-                let verdict = self.judge.judge(&request).await;
+                let Some(judge) = self.judge.get() else {
+                    return retry_later("waiting for the cluster's policies");
+                };
+                let verdict = judge.judge(&request).await;
                 let answer = Answer::of(&verdict, &head.id);
+                if let Some(events) = self.events.get() {
+                    let refused = refused_pod(&posted.body.bytes, &head, &answer, &verdict);
+                    refused.into_iter().for_each(|refused| events.refused(refused));
+                }
                 self.send(posted, &head, &answer, Some(&verdict))
             }
             Err(cause) => {

@@ -11,6 +11,7 @@ mod accept;
 mod body;
 mod callers;
 mod deadline;
+mod events;
 mod handler;
 mod plain;
 mod record;

@@ -89,6 +89,13 @@ pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<
     response
 }
 
+/// The answer to what another replica, or this one a moment later, is to answer.
+pub(crate) fn retry_later(reason: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, reason);
+    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    response
+}
+
 /// The answer to a method that is not one of `allowed`.
 pub(crate) fn not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {allowed}"));

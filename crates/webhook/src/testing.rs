@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use assay_core::ports::{
-    AdmissionRecord, ArtifactStore, CredentialError, CredentialSource, Fetch, FetchedManifest,
-    NamespaceError, NamespaceSource, Recorder, Selector, ViolationRecord,
+    AdmissionRecord, ArtifactStore, CredentialError, CredentialSource, Events, Fetch,
+    FetchedManifest, NamespaceError, NamespaceSource, PullIdentity, Recorder, RefusedPod, Selector,
+    ViolationRecord,
 };
 use assay_core::{Access, Credential, Descriptor, Digest, Repository, State, StoreError, Subject};
 use assay_engine::{CacheConfig, Executor, Ports};
@@ -181,15 +182,29 @@ impl Judge for Puppet {
 
 /// Keeps what it is told, one line each.
 #[derive(Default)]
-pub(crate) struct Record(Mutex<Vec<String>>);
+pub(crate) struct Record {
+    lines: Mutex<Vec<String>>,
+    refused: Mutex<Vec<RefusedPod>>,
+}
 
 impl Record {
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// The pods of which it was told.
+    pub(crate) fn refused(&self) -> Vec<RefusedPod> {
+        self.refused.lock().unwrap().clone()
     }
 
     fn line(&self, line: String) {
-        self.0.lock().unwrap().push(line);
+        self.lines.lock().unwrap().push(line);
+    }
+}
+
+impl Events for Record {
+    fn refused(&self, refused: RefusedPod) {
+        self.refused.lock().unwrap().push(refused);
     }
 }
 
@@ -275,7 +290,11 @@ impl Fetch for Nowhere {
 
 #[async_trait]
 impl CredentialSource for Nowhere {
-    async fn credentials(&self, _: &Repository) -> Result<Vec<Credential>, CredentialError> {
+    async fn credentials(
+        &self,
+        _: &Repository,
+        _: &PullIdentity,
+    ) -> Result<Vec<Credential>, CredentialError> {
         Ok(Vec::new())
     }
 }

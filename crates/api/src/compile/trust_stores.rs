@@ -11,7 +11,7 @@ use assay_core::{
 use assay_policy::Invalid;
 use jiff::Timestamp;
 
-use super::Problem;
+use super::{Problem, build};
 use crate::limits::{TIME_LENGTH_MAX, TRUST_STORE_BYTES_MAX};
 use crate::resources::{KeyReference, PublicKeysSpec};
 use crate::{Body, Document, Origin, Sources, invalid};
@@ -37,12 +37,8 @@ struct Store<'a> {
     content: Result<Content, Invalid>,
 }
 
-/// The keys of a store, and when they count.
-#[derive(Default)]
-struct Content {
-    bytes: Vec<u8>,
-    validity: Validity,
-}
+/// The keys of a store, hashed once, and when they count.
+struct Content(TrustStoreMaterial);
 
 impl StoreId {
     /// The store that `source` means in a policy of `namespace`, or of the cluster.
@@ -66,7 +62,7 @@ impl<'a> TrustStores<'a> {
         let mut stores: BTreeMap<StoreId, Store<'a>> = BTreeMap::new();
         for (id, bytes) in stand_ins {
             let bytes = checked(bytes.clone(), "--trust-store");
-            let content = bytes.map(|bytes| Content { bytes, validity: Validity::default() });
+            let content = bytes.map(|bytes| Content::new(id, bytes, Validity::default()));
             stores.insert(id.clone(), Store { origin: None, content });
         }
         for document in documents {
@@ -103,6 +99,16 @@ impl<'a> TrustStores<'a> {
         }
     }
 
+    /// When stores expire, where they do.
+    pub(super) fn expiries(&self) -> BTreeMap<String, Timestamp> {
+        let expiry = |(id, store): (&StoreId, &Store<'_>)| {
+            let expiry = store.content.as_ref().ok()?.0.validity.not_after?;
+            let namespace = id.namespace.iter().map(|namespace| format!("{namespace}/"));
+            Some((namespace.chain([id.name.clone()]).collect(), expiry))
+        };
+        self.stores.iter().filter_map(expiry).collect()
+    }
+
     /// The stores that cannot be read, or hold no key that a verifier takes; those that no policy
     /// names too.
     pub(super) fn problems(&self, factory: &dyn VerifierFactory) -> Vec<Problem> {
@@ -110,7 +116,7 @@ impl<'a> TrustStores<'a> {
             let origin = store.origin?.clone();
             let invalid = match &store.content {
                 Err(invalid) => invalid.clone(),
-                Ok(content) => content.unusable(id, factory)?,
+                Ok(content) => content.unusable(factory)?,
             };
             Some(Problem { origin, object: id.to_string(), invalid })
         };
@@ -119,17 +125,22 @@ impl<'a> TrustStores<'a> {
 }
 
 impl Content {
+    fn new(id: &StoreId, bytes: Vec<u8>, validity: Validity) -> Self {
+        let source = KeySource::ClusterTrustStore(id.name.clone());
+        Self(TrustStoreMaterial::new(source, bytes).within(validity))
+    }
+
+    /// The keys as those of `source`, which is what a verifier calls the store.
     fn material(&self, source: KeySource) -> TrustStoreMaterial {
-        TrustStoreMaterial::new(source, self.bytes.clone()).within(self.validity)
+        TrustStoreMaterial { source, ..self.0.clone() }
     }
 
     /// Why no verifier could be built from the store alone; `None` where one can.
-    fn unusable(&self, id: &StoreId, factory: &dyn VerifierFactory) -> Option<Invalid> {
-        let source = KeySource::ClusterTrustStore(id.name.clone());
-        let key = KeyConfig { source: source.clone(), hash_algorithm: None };
+    fn unusable(&self, factory: &dyn VerifierFactory) -> Option<Invalid> {
+        let key = KeyConfig { source: self.0.source.clone(), hash_algorithm: None };
         let config = CosignConfig { keys: vec![key], ..CosignConfig::default() };
-        let material = TrustMaterial { stores: vec![self.material(source)] };
-        let error = factory.build(&VerifierConfig::Cosign(config), &material).err()?;
+        let material = TrustMaterial { stores: vec![self.0.clone()] };
+        let error = build(factory, &VerifierConfig::Cosign(config), &material).err()?;
         Some(invalid("spec.publicKeys", error.reason))
     }
 }
@@ -163,7 +174,7 @@ fn read(
         (None, None, None, Some(file)) => read("file", sources.file(origin, file)),
         _ => Err(invalid(FIELD, "needs exactly one of inline, secretRef, configMapRef, file")),
     }?;
-    Ok(Content { bytes, validity: validity(spec)? })
+    Ok(Content::new(id, bytes, validity(spec)?))
 }
 
 /// When the keys of a store count.

@@ -11,8 +11,8 @@ use assay_core::{
 };
 use assay_policy::{Invalid, PolicyId};
 
-use super::PolicySpec;
 use super::trust_stores::{StoreId, TrustStores};
+use super::{PolicySpec, build};
 use crate::invalid;
 use crate::limits::{ANNOTATION_LENGTH_MAX, ANNOTATIONS_MAX};
 use crate::resources::{KeySpec, TRANSPARENCY_LOG_LATER, TransparencyLog, VerifierSpec};
@@ -24,13 +24,13 @@ pub(super) fn compile(
     registries: &BTreeSet<String>,
     factory: &dyn VerifierFactory,
 ) -> Vec<Result<Arc<dyn Verifier>, Invalid>> {
-    let build = |(index, spec): (usize, &VerifierSpec)| {
+    let verifier = |(index, spec): (usize, &VerifierSpec)| {
         let (config, material) =
             lower(&policy.id, spec, stores, registries).map_err(|error| error.at(index))?;
-        let built = factory.build(&config, &material);
+        let built = build(factory, &config, &material);
         built.map_err(|error| VerifierError(error.field, error.reason).at(index))
     };
-    policy.verifiers.iter().enumerate().map(build).collect()
+    policy.verifiers.iter().enumerate().map(verifier).collect()
 }
 
 /// A field within a verifier, and what is wrong with it.

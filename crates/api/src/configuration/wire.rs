@@ -6,14 +6,14 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use assay_policy::{DefaultAction, Invalid};
+use assay_policy::{DefaultAction, Invalid, Wildcard};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{
-    CacheConfiguration, Configuration, LogConfiguration, LogFormat, LogLevel,
-    RegistryConfiguration, WebhookConfiguration, duration,
+    CacheConfiguration, Configuration, CredentialProviderFiles, LogConfiguration, LogFormat,
+    LogLevel, PullSecrets, RegistryConfiguration, WebhookConfiguration, duration,
 };
 use crate::limits::FILE_BYTES_MAX;
 use crate::resources::API_VERSION;
@@ -105,6 +105,16 @@ struct Registry {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Credentials {
     docker_config_file: Option<PathBuf>,
+    /// `none`, `all`, or a [`Grant`].
+    pull_secrets: Option<Value>,
+    provider_config_file: Option<PathBuf>,
+    provider_bin_dir: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Grant {
+    namespaces: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -139,7 +149,7 @@ fn check_kind(value: &Value) -> Result<(), Invalid> {
 }
 
 impl File {
-    fn lower(self, folder: &Path) -> Result<Configuration, Invalid> {
+    fn lower(mut self, folder: &Path) -> Result<Configuration, Invalid> {
         let defaults = Configuration::default();
         Ok(Configuration {
             policies: self.policies.iter().map(|path| folder.join(path)).collect(),
@@ -158,9 +168,57 @@ impl File {
             health_listen: address("health.listen", self.health.listen, defaults.health_listen)?,
             cache: self.cache.lower(defaults.cache)?,
             registries: registries(self.registries, folder)?,
+            pull_secrets: self.credentials.pull_secrets(self.kubernetes)?,
+            credential_providers: self.credentials.providers(folder)?,
             docker_config_file: self.credentials.docker_config_file.map(|path| folder.join(path)),
             log: LogConfiguration { level: self.log.level, format: self.log.format },
         })
+    }
+}
+
+impl Credentials {
+    fn pull_secrets(&mut self, kubernetes: Option<bool>) -> Result<PullSecrets, Invalid> {
+        let field = "credentials.pullSecrets";
+        let granted = match self.pull_secrets.take() {
+            None => return Ok(PullSecrets::None),
+            Some(Value::String(text)) if text == "none" => return Ok(PullSecrets::None),
+            Some(Value::String(text)) if text == "all" => PullSecrets::All,
+            Some(grant @ Value::Object(_)) => {
+                let grant = yaml::decode(grant).map_err(|(at, reason)| match at.as_str() {
+                    "document" => invalid(field, reason),
+                    at => invalid(format!("{field}.{at}"), reason),
+                });
+                PullSecrets::Namespaces(Grant::lower(grant?, field)?)
+            }
+            Some(other) => {
+                let advice = "write none, all, or {namespaces: [\"team-*\"]}";
+                return Err(invalid(field, format!("{other} is no grant: {advice}")));
+            }
+        };
+        if kubernetes == Some(false) {
+            return Err(invalid(field, "needs the cluster, which kubernetes: false turns off"));
+        }
+        Ok(granted)
+    }
+
+    fn providers(&mut self, folder: &Path) -> Result<Option<CredentialProviderFiles>, Invalid> {
+        let files = (self.provider_config_file.take(), self.provider_bin_dir.take());
+        let names = ("credentials.", "providerConfigFile", "providerBinDir");
+        let files = pair(names, files, folder)?;
+        Ok(files.map(|(config_file, bin_dir)| CredentialProviderFiles { config_file, bin_dir }))
+    }
+}
+
+impl Grant {
+    fn lower(self, field: &str) -> Result<Vec<Wildcard>, Invalid> {
+        if self.namespaces.is_empty() {
+            return Err(invalid(format!("{field}.namespaces"), "is empty: write none for nobody"));
+        }
+        let names = self.namespaces.iter().enumerate().map(|(index, name)| {
+            let field = format!("{field}.namespaces[{index}]");
+            Wildcard::new(name).map_err(|error| invalid(field, error.to_string()))
+        });
+        names.collect()
     }
 }
 

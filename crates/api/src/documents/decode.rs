@@ -51,8 +51,8 @@ pub(super) fn body(value: Value) -> Result<Body, DocumentError> {
     let known = KINDS.iter().find(|known| (known.0, known.1) == (api_version, kind));
     let mut error = DocumentError {
         kind: known.map_or_else(|| taken_for(api_version, kind), |known| known.2),
-        namespace: text("/metadata/namespace").map(str::to_owned),
-        name: text("/metadata/name").map(str::to_owned),
+        namespace: text("/metadata/namespace").map(crate::one_line),
+        name: text("/metadata/name").map(crate::one_line),
         enforcement_action: lenient(&value, "/spec/enforcementAction"),
         tier: lenient(&value, "/spec/tier"),
         ..DocumentError::unreadable(String::new())
@@ -163,6 +163,10 @@ fn resource<S: DeserializeOwned>(
     let has_namespace = metadata.namespace.as_ref().is_some_and(|namespace| !namespace.is_empty());
     match (namespaced, has_namespace) {
         _ if metadata.name.is_empty() => wrong("metadata.name", "is empty"),
+        _ if !is_one_line(&metadata.name) => wrong("metadata.name", "is no name"),
+        _ if !metadata.namespace.as_deref().is_none_or(is_one_line) => {
+            wrong("metadata.namespace", "is no name")
+        }
         (true, false) => wrong("metadata.namespace", "is needed: the kind is namespaced"),
         (false, true) => {
             wrong("metadata.namespace", "must not be given: the kind is cluster-scoped")
@@ -171,25 +175,31 @@ fn resource<S: DeserializeOwned>(
     }
 }
 
+/// Whether `name` can stand in messages between words of ours. What else the API server asks of
+/// names is not looked at.
+fn is_one_line(name: &str) -> bool {
+    crate::one_line(name) == name
+}
+
 fn cluster_policy(value: Value) -> Result<Body, FieldError> {
     let (metadata, spec) = resource(value, false)?;
-    let policy = ClusterImageAdmissionPolicy { metadata, spec };
+    let policy = ClusterImageAdmissionPolicy { metadata, spec, status: None };
     Ok(Body::ClusterImageAdmissionPolicy(Box::new(policy)))
 }
 
 fn policy(value: Value) -> Result<Body, FieldError> {
     let (metadata, spec) = resource(value, true)?;
-    Ok(Body::ImageAdmissionPolicy(Box::new(ImageAdmissionPolicy { metadata, spec })))
+    Ok(Body::ImageAdmissionPolicy(Box::new(ImageAdmissionPolicy { metadata, spec, status: None })))
 }
 
 fn cluster_trust_store(value: Value) -> Result<Body, FieldError> {
     let (metadata, spec) = resource(value, false)?;
-    Ok(Body::ClusterTrustStore(Box::new(ClusterTrustStore { metadata, spec })))
+    Ok(Body::ClusterTrustStore(Box::new(ClusterTrustStore { metadata, spec, status: None })))
 }
 
 fn trust_store(value: Value) -> Result<Body, FieldError> {
     let (metadata, spec) = resource(value, true)?;
-    Ok(Body::TrustStore(Box::new(TrustStore { metadata, spec })))
+    Ok(Body::TrustStore(Box::new(TrustStore { metadata, spec, status: None })))
 }
 
 /// A Secret.

@@ -27,6 +27,20 @@ const NAME: &str = r"^[A-Za-z0-9][-A-Za-z0-9_.]*$";
     plural = "clusterimageadmissionpolicies",
     shortname = "ciap",
     category = "assay",
+    status = "super::PolicyStatus",
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.enforcementAction"),
+    printcolumn(name = "Tier", type_ = "string", json_path = ".spec.tier"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     derive = "PartialEq",
     doc = "What the platform asks of the images in the cluster: `match` says on which objects it \
            looks, `rules` what it asks of each of their images."
@@ -91,6 +105,19 @@ pub struct ClusterImageAdmissionPolicySpec {
     namespaced,
     shortname = "iap",
     category = "assay",
+    status = "super::PolicyStatus",
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.enforcementAction"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     derive = "PartialEq",
     doc = "What a namespace asks of its own images, beside what the cluster asks: `match` says on \
            which objects it looks, `rules` what it asks of each of their images."

@@ -20,6 +20,19 @@ use crate::limits::{OBJECT_NAME_LENGTH_MAX, TIME_LENGTH_MAX, TRUST_STORE_BYTES_M
     plural = "clustertruststores",
     shortname = "ctst",
     category = "assay",
+    status = "super::TrustStoreStatus",
+    printcolumn(name = "Keys", type_ = "integer", json_path = ".status.keys"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     derive = "PartialEq",
     doc = "Public keys that ClusterImageAdmissionPolicies name as `trustStore`, and \
            ImageAdmissionPolicies as `clusterTrustStore`."
@@ -52,6 +65,19 @@ pub struct ClusterTrustStoreSpec {
     namespaced,
     shortname = "tst",
     category = "assay",
+    status = "super::TrustStoreStatus",
+    printcolumn(name = "Keys", type_ = "integer", json_path = ".status.keys"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     derive = "PartialEq",
     doc = "Public keys that the ImageAdmissionPolicies of the namespace name as `trustStore`."
 )]

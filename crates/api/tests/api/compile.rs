@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use assay_api::limits::{
     ANNOTATION_LENGTH_MAX, ANNOTATIONS_MAX, DENY_LENGTH_MAX, GLOBS_MAX, GROUPS_MAX, KEYS_MAX,
-    MATCH_ITEMS_MAX, NAME_LENGTH_MAX, NAMES_MAX, NAMESPACE_POLICIES_MAX, REQUIREMENT_VERIFIERS_MAX,
-    RULES_MAX, TRUST_STORE_BYTES_MAX, VERIFIERS_MAX,
+    MATCH_ITEMS_MAX, NAME_LENGTH_MAX, NAMES_MAX, NAMESPACE_GLOBS_MAX, NAMESPACE_POLICIES_MAX,
+    REQUIREMENT_VERIFIERS_MAX, RULES_MAX, TRUST_STORE_BYTES_MAX, VERIFIERS_MAX,
 };
 use assay_api::{CompileOptions, Compiled};
 use assay_policy::{
@@ -493,6 +493,27 @@ fn windows_of_keys() {
 }
 
 #[test]
+fn the_snapshot_says_when_stores_expire() {
+    let store =
+        |head: &str, window: &str| trust_store(head, &format!("inline: PUBLIC KEY{window}"));
+    let documents = [
+        store("kind: ClusterTrustStore\nmetadata: {name: s}", ", notAfter: '2027-01-01T00:00:00Z'"),
+        store(
+            "kind: TrustStore\nmetadata: {name: s, namespace: n}",
+            ", notAfter: '2026-01-01T00:00:00Z'",
+        ),
+        store(
+            "kind: TrustStore\nmetadata: {name: t, namespace: n}",
+            ", notBefore: '2026-01-01T00:00:00Z'",
+        ),
+    ];
+    let expiries = compiled(&documents.concat()).snapshot.expiries;
+    let expiries: Vec<String> =
+        expiries.iter().map(|(store, expiry)| format!("{store} {expiry}")).collect();
+    assert_eq!(expiries, ["n/s 2026-01-01T00:00:00Z", "s 2027-01-01T00:00:00Z"]);
+}
+
+#[test]
 fn stores_of_the_cluster_and_of_a_namespace_never_stand_in_for_each_other() {
     let cluster = trust_store("kind: ClusterTrustStore\nmetadata: {name: s}", "inline: PUBLIC KEY");
     let own =
@@ -857,11 +878,48 @@ fn limits_policies_of_a_namespace() {
     check_closed(&policies("n", NAMESPACE_POLICIES_MAX), &[]);
     let text = format!("{}{}", policies("n", NAMESPACE_POLICIES_MAX + 1), policies("o", 1));
     check_closed(&text, &["rules metadata.namespace"]);
+
+    // However many there are, one of them closes for each enforcement action, and each says why.
+    let trial = policies("n", 300).replace("name: p2", "name: trial-2");
+    let text = trial.replace("deny: no}]", "deny: no}], enforcementAction: ACTION");
+    let action = |text: &str| {
+        let action = if text.contains("name: trial-") { "dryrun" } else { "deny" };
+        text.replace("ACTION", action)
+    };
+    let text: String = text.split_inclusive("\n---").map(action).collect();
+    let compiled = compiled(&text);
+    assert_eq!(compiled.problems.len(), 200);
+    assert_eq!(compiled.snapshot.policies.len(), NAMESPACE_POLICIES_MAX + 2);
+    assert_eq!(closed(&compiled), ["rules metadata.namespace"; 2]);
+
     let cluster = |index| {
         cluster_policy("rules: [{images: ['**'], deny: no}]")
             .replace("{name: p}", &format!("{{name: p{index}}}"))
     };
     check_closed(&(0..=NAMESPACE_POLICIES_MAX).map(cluster).collect::<String>(), &[]);
+}
+
+#[test]
+fn limits_image_globs_of_a_namespace() {
+    let own = |index: usize, globs: usize| {
+        let globs = vec!["'**'"; globs].join(", ");
+        policy("n", &format!("p{index:03}"), &format!("rules: [{{images: [{globs}], deny: no}}]"))
+    };
+    let most = NAMESPACE_GLOBS_MAX / GLOBS_MAX;
+    let full: String = (0..most).map(|index| own(index, GLOBS_MAX)).collect();
+    check_closed(&full, &[]);
+    check_closed(&format!("{full}{}", own(most, 1)), &["rules metadata.namespace"]);
+    let other = policy("o", "p", "rules: [{images: ['**'], deny: no}]");
+    check_closed(&format!("{full}{other}"), &[]);
+}
+
+#[test]
+fn a_key_that_sets_off_a_defect_closes_what_needs_it_alone() {
+    let bomb = trust_store("kind: TrustStore\nmetadata: {name: own, namespace: n}", "inline: BOMB");
+    let rules = "verifiers: [{name: v, cosign: {keys: [{trustStore: own}]}}], rules: [{images: ['**'], require: {all: [v]}}]";
+    let other = cluster_policy(&format!("{VERIFIERS}, {RULES}"));
+    let text = format!("{STORE}{bomb}{}{other}", policy("n", "p", rules));
+    check_closed(&text, &["rule 0 spec.verifiers[0].cosign"]);
 }
 
 fn only_policy(text: &str) -> Policy {

@@ -59,6 +59,7 @@ fn every_field_is_described() {
     visit_schemas(&mut |path, schema| {
         let described = schema["description"].as_str().is_some_and(|text| text.len() > 5);
         assert!(described || path.ends_with("[]"), "{path}");
+        assert!(!schema["description"].to_string().contains("\\n"), "{path} has lines");
     });
 }
 
@@ -107,6 +108,36 @@ fn enums_and_defaults_are_cased_as_documented() {
             "verifiers[].cosign.transparencyLog: ignored optional required = \"ignored\"",
         ]
     );
+}
+
+#[test]
+fn status_is_a_subresource_and_shows_in_columns() {
+    let columns = crds().into_iter().map(|crd| {
+        let version = &crd.spec.versions[0];
+        assert!(version.subresources.as_ref().is_some_and(|own| own.status.is_some()));
+        let columns = version.additional_printer_columns.iter().flatten();
+        columns.map(|column| column.name.clone()).collect::<Vec<_>>().join(" ")
+    });
+    let expect = [
+        "Mode Tier Ready Reason Age",
+        "Keys Ready Reason Age",
+        "Mode Ready Reason Age",
+        "Keys Ready Reason Age",
+    ];
+    assert_eq!(columns.collect::<Vec<_>>(), expect);
+}
+
+#[test]
+fn conditions_are_a_map_by_type() {
+    let mut found = 0;
+    visit_schemas(&mut |path, schema| {
+        if path.ends_with(".status.conditions") {
+            assert_eq!(schema["x-kubernetes-list-type"], "map", "{path}");
+            assert_eq!(schema["x-kubernetes-list-map-keys"][0], "type", "{path}");
+            found += 1;
+        }
+    });
+    assert_eq!(found, 4);
 }
 
 #[test]

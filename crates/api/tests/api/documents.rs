@@ -118,6 +118,8 @@ fn names_the_field_that_does_not_fit() {
         ("{name: good}", "{name: good, nmae: x}", "metadata.nmae: unknown field"),
         ("{name: good}", "{}", "metadata: missing field `name`"),
         ("{name: good}", "{name: ''}", "metadata.name: is empty"),
+        ("{name: good}", r#"{name: "go\nod"}"#, "metadata.name: is no name"),
+        ("{name: good}", r#"{name: "go\Nod"}"#, "metadata.name: is no name"),
         ("{name: good}", "{name: good, namespace: n}", "metadata.namespace: must not be given"),
         (
             "{rules:",

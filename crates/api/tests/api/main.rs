@@ -6,5 +6,8 @@ mod compile;
 mod configuration;
 mod crds;
 mod documents;
+mod invalid;
+mod references;
 mod samples;
+mod schemas;
 mod support;

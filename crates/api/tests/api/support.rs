@@ -37,7 +37,9 @@ impl VerifierFactory for FakeFactory {
         assert!(!cosign.keys.is_empty(), "a keyed verifier without keys reached the factory");
         for (index, key) in cosign.keys.iter().enumerate() {
             let store = material.store(&key.source).expect("each store that is named is given");
-            if !String::from_utf8_lossy(&store.bytes).contains("PUBLIC KEY") {
+            let text = String::from_utf8_lossy(&store.bytes);
+            assert!(!text.contains("BOMB"), "a defect, as the test wants it");
+            if !text.contains("PUBLIC KEY") {
                 let field = format!("cosign.keys[{index}]");
                 return Err(ConfigError { field, reason: "holds no public key".to_owned() });
             }
@@ -62,11 +64,23 @@ pub(crate) fn compiled_with(
     options: &CompileOptions,
     last_good: Option<&Snapshot>,
 ) -> Compiled {
-    let documents = documents(text);
+    compile_with(&documents(text), options, last_good)
+}
+
+/// The same of documents.
+pub(crate) fn compile_all(documents: &[Document]) -> Compiled {
+    compile_with(documents, &CompileOptions::default(), None)
+}
+
+fn compile_with(
+    documents: &[Document],
+    options: &CompileOptions,
+    last_good: Option<&Snapshot>,
+) -> Compiled {
     let read = |path: &Path| match path.to_str() {
         Some("policies/good.pub") => Ok(b"PUBLIC KEY".to_vec()),
         _ => Err(format!("{} cannot be read", path.display())),
     };
-    let sources = GivenSources { documents: &documents, read: &read };
-    compile(&documents, options, &sources, &FakeFactory, last_good)
+    let sources = GivenSources { documents, read: &read };
+    compile(documents, options, &sources, &FakeFactory, last_good)
 }

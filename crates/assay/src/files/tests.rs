@@ -40,7 +40,7 @@ spec: {rules: [{images: ['**'], deny: closed}]}
 #[track_caller]
 fn check_refresh(
     name: &str,
-    files: &mut PolicyFiles,
+    files: &PolicyFiles,
     changed: bool,
     complaints: &[&str],
     documents: &str,
@@ -68,18 +68,18 @@ fn keeps_the_last_good_version_of_what_cannot_be_read() {
     let bad = |field: &str| POLICY.replace("spec: {", &format!("spec: {{{field}: 1, "));
     folder.write("policy.yaml", &bad("one"));
     folder.write("notes.txt", "no policy");
-    let mut files = folder.policies();
-    check_refresh("bad from the start", &mut files, false, &[], "spec.one");
+    let files = folder.policies();
+    check_refresh("bad from the start", &files, false, &[], "spec.one");
     folder.write("policy.yaml", &bad("two"));
-    check_refresh("bad as before", &mut files, true, &[], "spec.two");
+    check_refresh("bad as before", &files, true, &[], "spec.two");
     folder.write("policy.yaml", POLICY);
-    check_refresh("good", &mut files, true, &[], "good");
+    check_refresh("good", &files, true, &[], "good");
     folder.write("policy.yaml", &bad("three"));
     let complaint = "policy.yaml, document 1: spec.three: unknown field";
-    check_refresh("bad after good", &mut files, false, &[complaint], "good");
-    check_refresh("the same again", &mut files, false, &[], "good");
+    check_refresh("bad after good", &files, false, &[complaint], "good");
+    check_refresh("the same again", &files, false, &[], "good");
     fs::remove_file(folder.0.join("policy.yaml")).unwrap();
-    check_refresh("gone", &mut files, true, &[], "");
+    check_refresh("gone", &files, true, &[], "");
 }
 
 #[test]
@@ -88,11 +88,11 @@ fn keeps_what_a_folder_held_that_cannot_be_listed() {
     let (inner, away) = (folder.0.join("policies"), folder.0.join("away"));
     fs::create_dir(&inner).unwrap();
     folder.write("policies/policy.yaml", POLICY);
-    let mut files = PolicyFiles::read(vec![inner.clone()], CompileOptions::default()).unwrap();
+    let files = PolicyFiles::read(vec![inner.clone()], CompileOptions::default()).unwrap();
     fs::rename(&inner, &away).unwrap();
-    check_refresh("away", &mut files, false, &["policies: "], "good");
+    check_refresh("away", &files, false, &["policies: "], "good");
     fs::rename(&away, &inner).unwrap();
-    check_refresh("back", &mut files, false, &[], "good");
+    check_refresh("back", &files, false, &[], "good");
 }
 
 #[test]
@@ -107,14 +107,14 @@ metadata: {name: keys}
 spec: {publicKeys: {file: cosign.pub}}
 ",
     );
-    let mut files = folder.policies();
+    let files = folder.policies();
     assert_eq!(files.compile(&Factory, None).problems.len(), 1);
-    check_refresh("no key", &mut files, false, &[], "good");
+    check_refresh("no key", &files, false, &[], "good");
     for (name, key) in [("a key", "one"), ("another key", "two")] {
         folder.write("cosign.pub", key);
-        check_refresh(name, &mut files, true, &[], "good");
+        check_refresh(name, &files, true, &[], "good");
         files.compile(&Factory, None);
-        check_refresh("the same again", &mut files, false, &[], "good");
+        check_refresh("the same again", &files, false, &[], "good");
     }
 }
 

@@ -49,12 +49,41 @@ fn tells_the_first_strangers_apart_and_whoever_is_known() {
 }
 
 #[test]
+fn says_when_trust_stores_expire() {
+    let metrics = Metrics::new().unwrap();
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let in_force = |expiries: BTreeMap<String, Timestamp>| {
+        metrics.in_force(&Snapshot { expiries, ..Snapshot::default() });
+        metrics.page(&stats()).unwrap()
+    };
+    let tenants = (0..OPEN_LABEL_VALUES_MAX + 2)
+        .map(|index| (format!("team/store-{index:02}"), at(i64::try_from(1_000 - index).unwrap())));
+    let page = in_force(tenants.chain([("release-keys".to_owned(), at(7))]).collect());
+    let line = |store: &str, second: usize| {
+        format!(r#"assay_trust_material_expiry_timestamp_seconds{{store="{store}"}} {second}"#)
+    };
+    check_page(
+        &page,
+        &[
+            &line("release-keys", 7),
+            &line("team/store-00", 1_000),
+            &line(OTHER, 1_000 - OPEN_LABEL_VALUES_MAX - 1),
+        ],
+    );
+    let page = in_force(BTreeMap::from([("release-keys".to_owned(), at(8))]));
+    check_page(&page, &[&line("release-keys", 8)]);
+    assert!(!page.contains("team/store"), "what is gone does not expire: {page}");
+}
+
+#[test]
 fn shows_what_is_held_right_now() {
     let metrics = Metrics::new().unwrap();
     let page = metrics.page(&stats()).unwrap();
     assert!(!page.contains("tls_certificate_expiry"));
     metrics.policies("ClusterImageAdmissionPolicy", 2, 1);
     metrics.certificate_expiry(Some("2026-01-02T03:04:05Z".parse().unwrap()));
+    assert!(!metrics.page(&stats()).unwrap().contains("snapshot_age"), "there is no cluster");
+    metrics.snapshot_age(Duration::from_millis(12_900));
     check_page(
         &metrics.page(&stats()).unwrap(),
         &[
@@ -65,6 +94,7 @@ fn shows_what_is_held_right_now() {
             r#"assay_cache_entries{cache="referrers"} 3"#,
             r#"assay_cache_bytes{cache="referrers"} 30"#,
             "assay_tls_certificate_expiry_timestamp_seconds 1767323045",
+            "assay_snapshot_age_seconds 12",
         ],
     );
     metrics.certificate_expiry(None);
@@ -192,8 +222,11 @@ fn has_the_metrics_and_labels_of_the_contract() {
     metrics.registry_request("docker.io", "head", 0, Duration::ZERO);
     metrics.cache_request("tag", true);
     metrics.coalesced("tag");
+    metrics.events("sent", 2);
     metrics.policies("ImageAdmissionPolicy", 1, 0);
     metrics.certificate_expiry(Some(Timestamp::UNIX_EPOCH));
+    let expiries = BTreeMap::from([("release-keys".to_owned(), Timestamp::UNIX_EPOCH)]);
+    metrics.expiries(&Snapshot { expiries, ..Snapshot::default() });
     let page = metrics.page(&stats()).unwrap();
     let found: BTreeSet<String> = series(&page)
         .into_iter()
@@ -210,6 +243,7 @@ fn has_the_metrics_and_labels_of_the_contract() {
         r#"assay_cache_entries{cache="referrers"}"#,
         r#"assay_cache_entries{cache="tag"}"#,
         r#"assay_cache_requests_total{cache="tag",result="hit"}"#,
+        r#"assay_events_total{result="sent"}"#,
         r#"assay_image_verifications_total{reason="SIGNATURE_NOT_FOUND",result="missing",verifier="cosign"}"#,
         "assay_inflight_verifications",
         r#"assay_policies{kind="ImageAdmissionPolicy",status="invalid"}"#,
@@ -218,6 +252,7 @@ fn has_the_metrics_and_labels_of_the_contract() {
         r#"assay_registry_requests_total{code="0",operation="head",registry="docker.io"}"#,
         r#"assay_singleflight_coalesced_total{cache="tag"}"#,
         "assay_tls_certificate_expiry_timestamp_seconds",
+        r#"assay_trust_material_expiry_timestamp_seconds{store="release-keys"}"#,
         r#"assay_verification_duration_seconds_count{result="missing",verifier="cosign"}"#,
     ];
     let expect: BTreeSet<String> = expect.map(str::to_owned).into();

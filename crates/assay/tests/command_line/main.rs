@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod cluster;
+mod credentials;
 mod demo;
 mod images;
 mod manifests;

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{ExitStatus, Stdio};
 
 use assay_testkit::cosign::SigningKey;
-use assay_testkit::{ReviewClient, TestAuthority};
+use assay_testkit::{Answer, ReviewClient, TestAuthority};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,11 +15,11 @@ use tokio::process::{Child, Command};
 use crate::support::{Folder, Signed, Stage, in_time, policy, store_of, until, with};
 
 /// What the webhook, metrics and health listen on.
-struct Addresses([SocketAddr; 3]);
+pub(crate) struct Addresses(pub(crate) [SocketAddr; 3]);
 
 impl Addresses {
     /// Addresses that were free a moment ago.
-    fn free() -> Self {
+    pub(crate) fn free() -> Self {
         let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         Self(listeners.map(|listener| listener.local_addr().unwrap()))
     }
@@ -47,7 +47,7 @@ registries: [{{host: "{registry}", plainHttp: true}}]
 }
 
 /// A webhook that is ready.
-struct Server<'a> {
+pub(crate) struct Server<'a> {
     folder: &'a Folder,
     child: Child,
     addresses: Addresses,
@@ -62,26 +62,56 @@ impl<'a> Server<'a> {
 
     /// The same, that serves on for so long when it is terminated.
     async fn start_with(stage: &'a Stage, drain_delay: &str) -> Self {
+        let delay = |value| format!("drainDelay: {value}");
+        let mut server =
+            Self::listening(stage, |text| with(text, &delay("0s"), &delay(drain_delay))).await;
+        server.ready().await;
+        server
+    }
+
+    /// The same, with `change` made to its configuration, and ready or not.
+    pub(crate) async fn listening(stage: &'a Stage, change: impl FnOnce(&str) -> String) -> Self {
         let (folder, addresses) = (&stage.folder, Addresses::free());
         let (configuration, authority) = configure(folder, &addresses, &stage.registry.host());
-        let delay = |value| format!("drainDelay: {value}");
-        folder.write("assay.yaml", &with(&configuration, &delay("0s"), &delay(drain_delay)));
+        folder.write("assay.yaml", &change(&configuration));
         let log = File::create(folder.path().join("log")).unwrap();
         let mut command = folder.assay();
+        command.env("KUBECONFIG", folder.path().join("kubeconfig"));
         command.args(["serve", "--config", "assay.yaml"]).stdout(Stdio::null()).stderr(log);
         let mut child = command.spawn().unwrap();
-        until("readiness", async || {
+        let (webhook, ca) = (addresses.0[0], authority.certificate_pem());
+        let client = until("the webhook", async || {
             assert_eq!(child.try_wait().unwrap(), None, "it ended");
-            let (status, _) = get(addresses.0[2], "/readyz").await?;
-            (status == 200).then_some(())
-        })
-        .await;
-        let client = ReviewClient::connect(addresses.0[0], &authority.certificate_pem()).await;
-        Self { folder, child, addresses, client: client.unwrap() }
+            ReviewClient::connect(webhook, &ca).await.ok()
+        });
+        Self { client: client.await, folder, child, addresses }
+    }
+
+    /// Waits until it is ready.
+    pub(crate) async fn ready(&mut self) {
+        until("readiness", async || (self.readiness().await?.0 == 200).then_some(())).await;
+    }
+
+    /// Status and text of its readiness.
+    pub(crate) async fn readiness(&mut self) -> Option<(u16, String)> {
+        assert_eq!(self.child.try_wait().unwrap(), None, "it ended");
+        get(self.addresses.0[2], "/readyz").await
     }
 
     /// The response to the review of a new pod that runs `image`.
     async fn review(&mut self, image: &str) -> Value {
+        let answer = self.post(image).await;
+        assert_eq!(answer.status, 200);
+        serde_json::from_slice::<Value>(&answer.body).unwrap()["response"].take()
+    }
+
+    /// The answer to that review.
+    pub(crate) async fn post(&mut self, image: &str) -> Answer {
+        self.post_pod(json!({"containers": [{"name": "main", "image": image}]})).await
+    }
+
+    /// The answer to the review of a new pod that is specified so.
+    pub(crate) async fn post_pod(&mut self, spec: Value) -> Answer {
         let review = json!({
             "apiVersion": "admission.k8s.io/v1",
             "kind": "AdmissionReview",
@@ -96,18 +126,16 @@ impl<'a> Server<'a> {
                     "apiVersion": "v1",
                     "kind": "Pod",
                     "metadata": {"name": "web", "namespace": "default"},
-                    "spec": {"containers": [{"name": "main", "image": image}]},
+                    "spec": spec,
                 },
             },
         });
         let answer = self.client.post("/validate?timeout=10s", review.to_string().into());
-        let answer = in_time(answer).await.unwrap();
-        assert_eq!(answer.status, 200);
-        serde_json::from_slice::<Value>(&answer.body).unwrap()["response"].take()
+        in_time(answer).await.unwrap()
     }
 
     /// Waits until `image` is admitted.
-    async fn admits(&mut self, image: &str) {
+    pub(crate) async fn admits(&mut self, image: &str) {
         until("an admission", async || {
             self.review(image).await["allowed"].as_bool()?.then_some(())
         })
@@ -115,7 +143,7 @@ impl<'a> Server<'a> {
     }
 
     /// Waits until `image` is refused with a message that holds `text`.
-    async fn refuses(&mut self, image: &str, text: &str) {
+    pub(crate) async fn refuses(&mut self, image: &str, text: &str) {
         until(text, async || {
             let response = self.review(image).await;
             assert!(response["allowed"] == true || response["status"]["code"] == 403);
@@ -124,11 +152,11 @@ impl<'a> Server<'a> {
         .await;
     }
 
-    async fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         get(self.addresses.0[1], "/metrics").await.unwrap().1
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
@@ -139,7 +167,7 @@ impl<'a> Server<'a> {
     }
 
     /// Ends it as kubelet would.
-    async fn terminate(mut self) -> ExitStatus {
+    pub(crate) async fn terminate(mut self) -> ExitStatus {
         self.signal().await;
         in_time(self.child.wait()).await.unwrap()
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use assay_testkit::cosign::SigningKey;
+use serde_json::Value;
 
 use crate::support::{Folder, policy, trust_store};
 
@@ -70,7 +71,7 @@ async fn rejects_wrong_usage() {
 async fn says_what_each_command_takes() {
     let folder = Folder::new();
     let cases: [(&[&str], &[&str]); 5] = [
-        (&["--help"], &["serve", "verify", "demo", "crds", "completions"]),
+        (&["--help"], &["serve", "verify", "demo", "crds", "schema", "completions"]),
         (&["serve", "--help"], &["--config <FILE>", "ASSAY_CONFIG", "--listen"]),
         (&["verify", "--help"], &["3 could not decide", "--fail-on", "--allow-unmatched"]),
         (&["completions", "bash"], &["_assay()", "verify", "--allow-unmatched"]),
@@ -86,4 +87,23 @@ async fn prints_the_definitions_that_manifests_hold() {
     let ended = Folder::new().run(&["crds"]).await;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/crds.yaml");
     assert!(ended.stdout == fs::read_to_string(file).unwrap(), "write it anew: make crds");
+}
+
+#[tokio::test]
+async fn prints_schemas_for_editors() {
+    let folder = Folder::new();
+    let print = async |arguments: &[&str]| {
+        let ended = folder.run(arguments).await;
+        ended.check(&arguments.join(" "), 0, &[], &[]);
+        serde_json::from_str::<Value>(&ended.stdout).unwrap()
+    };
+    let all = print(&["schema"]).await;
+    let kinds: Vec<&String> = all["$defs"].as_object().unwrap().keys().collect();
+    assert_eq!(kinds.len(), 4);
+    for kind in kinds {
+        let own = print(&["schema", kind]).await;
+        assert_eq!(own["properties"]["kind"]["const"], **kind);
+    }
+    let unknown = folder.run(&["schema", "Policy"]).await;
+    unknown.check_refused("an unknown kind", &["possible values: ClusterImageAdmissionPolicy"]);
 }

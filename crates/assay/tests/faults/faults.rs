@@ -5,7 +5,7 @@ use std::panic;
 use std::sync::{Mutex, Once};
 use std::time::Duration;
 
-use assay_core::{Digest, ReasonCode, State, StoreError};
+use assay_core::{Digest, StoreError};
 
 /// Longer than any review may take, and shorter than what runs behind it.
 const LATE: Duration = Duration::from_secs(20);
@@ -86,10 +86,8 @@ impl Fault {
     /// Whether `port` may leave a verdict undecided for it, so that `onError` decides.
     pub(crate) fn is_unavailable(&self, port: Port) -> bool {
         match self {
-            Self::Error(_) if port == Port::Credentials => true,
-            Self::Error(error) => {
-                matches!(error.state(ReasonCode::ImageNotFound), State::Unavailable(_))
-            }
+            Self::Error(StoreError::Overloaded { .. }) => port == Port::Credentials,
+            Self::Error(error) => port == Port::Credentials || is_transient(error),
             Self::Hang | Self::Late => true,
             Self::Panic => false,
         }
@@ -97,9 +95,20 @@ impl Fault {
 
     /// Whether a cache may keep what `port` says: what a registry answers, and not that it does not.
     pub(crate) fn is_answer(&self, port: Port) -> bool {
-        let is_kept = !matches!(port, Port::Credentials | Port::Namespaces);
-        is_kept && matches!(self, Self::Error(error) if !error.is_transient())
+        match self {
+            Self::Error(StoreError::Internal) | Self::Hang | Self::Late | Self::Panic => false,
+            Self::Error(error) => {
+                !matches!(port, Port::Credentials | Port::Namespaces) && !is_transient(error)
+            }
+        }
     }
+}
+
+/// Whether the next try may well end otherwise, by the contract: timeout, connection, TLS, 429, 5xx,
+/// and what was not even tried.
+fn is_transient(error: &StoreError) -> bool {
+    use StoreError::{Overloaded, Throttled, Timeout, Unreachable};
+    matches!(error, Overloaded { .. } | Throttled { .. } | Timeout { .. } | Unreachable { .. })
 }
 
 impl Faults {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use assay_core::ports::{
     AdmissionRecord, ArtifactStore, Clock, Context, CredentialError, CredentialSource, Fetch,
-    FetchedManifest, NamespaceError, NamespaceSource, Recorder, Selector, Verifier,
+    FetchedManifest, NamespaceError, NamespaceSource, PullIdentity, Recorder, Selector, Verifier,
     VerifierFactory, ViolationRecord,
 };
 use assay_core::{
@@ -132,10 +132,11 @@ impl CredentialSource for Outside {
     async fn credentials(
         &self,
         repository: &Repository,
+        _: &PullIdentity,
     ) -> Result<Vec<Credential>, CredentialError> {
-        self.faults.call(Port::Credentials).await.map_err(|error| CredentialError {
-            host: repository.host().to_owned(),
-            reason: error.to_string(),
+        self.faults.call(Port::Credentials).await.map_err(|error| {
+            let host = repository.host().to_owned();
+            CredentialError::Unavailable { host, reason: error.to_string() }
         })?;
         let credential = |user: &&str| Credential::Basic {
             username: (*user).to_owned(),

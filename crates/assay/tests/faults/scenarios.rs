@@ -142,10 +142,9 @@ async fn selected_by_namespace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn second_image_unsigned() {
+async fn second_image_missing() {
     let mut making = Making::new().await;
     making.sign(&making.key);
-    making.registry.push_image(PATH, "v2");
     making.images.push(making.tagged("v2"));
     making.check(false).await;
 }

@@ -30,12 +30,11 @@ const SETTLED: Duration = Duration::from_secs(200);
 /// How long everything is cached: longer than what goes on, so that nothing wrong is forgotten.
 const TTL: Duration = Duration::from_secs(3600);
 
-/// Every action under every `onError`; a policy is named by both.
-const ACTIONS: [&str; 3] = ["deny", "warn", "dryrun"];
-const ON_ERROR: [&str; 3] = ["deny", "warn", "allow"];
+/// Each action, and the least that a policy with it does where it is violated.
+const ACTIONS: [(&str, Effect); 3] =
+    [("deny", Effect::Undecided), ("warn", Effect::Warn), ("dryrun", Effect::Dryrun)];
 
-/// What each policy did about one image: its name, the effect, and whether it complains.
-type Heard = Vec<(String, Effect, bool)>;
+const ON_ERROR: [&str; 3] = ["deny", "warn", "allow"];
 
 /// One review.
 pub(crate) struct World {
@@ -52,28 +51,35 @@ struct Answer {
     allowed: bool,
     code: Value,
     reasons: Value,
-    /// For each image, of each policy: its name, what it does, and whether it complains. Nothing where
-    /// there was no verdict.
-    policies: Vec<Heard>,
+    /// Of each image and policy; nothing where there was no verdict.
+    policies: Vec<Said>,
+}
+
+/// What one policy said about one image.
+#[derive(Clone, Debug, PartialEq)]
+struct Said {
+    policy: String,
+    effect: Effect,
+    is_violated: bool,
 }
 
 /// The engine, listened to.
 #[derive(Clone)]
 struct Tap {
     executor: Arc<Executor>,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    heard: Arc<Mutex<Vec<Said>>>,
 }
 
 impl Judge for Tap {
     async fn judge(&self, request: &Request) -> Verdict {
         let verdict = self.executor.judge(request).await;
-        let images = verdict.images.iter().map(|image| {
-            let policies = image.policies.iter().map(|policy| {
-                (policy.policy.name.clone(), policy.effect, !policy.violations.is_empty())
-            });
-            policies.collect()
+        let policies = verdict.images.iter().flat_map(|image| &image.policies);
+        let said = policies.map(|policy| Said {
+            policy: policy.policy.name.clone(),
+            effect: policy.effect,
+            is_violated: !policy.violations.is_empty(),
         });
-        *self.heard.lock().unwrap() = images.collect();
+        *self.heard.lock().unwrap() = said.collect();
         verdict
     }
 }
@@ -93,16 +99,14 @@ impl World {
             "apiVersion: assay.dev/v1alpha1\nkind: ClusterTrustStore\nmetadata: {{name: keys}}\n\
              spec: {{publicKeys: {{inline: {key}}}}}\n"
         );
-        for action in ACTIONS {
-            for on_error in ON_ERROR {
-                text.push_str(&format!(
-                    "---\napiVersion: assay.dev/v1alpha1\nkind: ClusterImageAdmissionPolicy\n\
-                     metadata: {{name: {action}-{on_error}}}\n\
-                     spec:\n  enforcementAction: {action}\n  onError: {on_error}\n  match: {matching}\n  \
-                     verifiers: [{{name: signature, cosign: {{keys: [{{trustStore: keys}}]}}}}]\n  \
-                     rules: [{{images: ['{glob}'], require: {{all: [signature]}}}}]\n"
-                ));
-            }
+        for (name, (action, _), on_error) in policies() {
+            text.push_str(&format!(
+                "---\napiVersion: assay.dev/v1alpha1\nkind: ClusterImageAdmissionPolicy\n\
+                 metadata: {{name: {name}}}\n\
+                 spec:\n  enforcementAction: {action}\n  onError: {on_error}\n  match: {matching}\n  \
+                 verifiers: [{{name: signature, cosign: {{keys: [{{trustStore: keys}}]}}}}]\n  \
+                 rules: [{{images: ['{glob}'], require: {{all: [signature]}}}}]\n"
+            ));
         }
         let documents = read_documents(Path::new("policies.yaml"), text.as_bytes());
         let sources = GivenSources { documents: &documents, read: &|_| Err(String::new()) };
@@ -141,8 +145,8 @@ impl World {
         &self.outside.faults
     }
 
-    /// One run with these faults, and one more when all is well again, which must be `right`.
-    /// How many calls the first took, those behind the answer too, is told.
+    /// One run with these faults, and one more when all is well again, which must be `right`: the
+    /// answer of the first, and how many calls it made, those behind its back too.
     async fn check_run(
         &self,
         faults: &[(usize, Fault)],
@@ -173,28 +177,16 @@ impl World {
         }
         assert!(!answer.allowed, "{struck:?}: {answer:?}");
         let is_unavailable = struck.iter().any(|(port, fault)| fault.is_unavailable(*port));
-        for action in ACTIONS {
-            for on_error in ON_ERROR {
-                let name = format!("{action}-{on_error}");
-                let of_policy =
-                    || answer.policies.iter().flatten().filter(|(own, ..)| *own == name);
-                if answer.policies.is_empty() {
-                    continue;
-                }
-                assert!(of_policy().any(|(.., complains)| *complains), "{name}: {struck:?}");
-                let strict = match action {
-                    "deny" => Effect::Undecided,
-                    "warn" => Effect::Warn,
-                    _ => Effect::Dryrun,
-                };
-                let mildest = match on_error {
-                    "warn" if is_unavailable => strict.min(Effect::Warn),
-                    "allow" if is_unavailable => Effect::Allow,
-                    _ => strict,
-                };
-                let effect = of_policy().map(|(_, effect, _)| *effect).max();
-                assert!(effect >= Some(mildest), "{name}: {struck:?}: {effect:?}");
-            }
+        for (name, (_, strict), on_error) in policies() {
+            let mildest = match on_error {
+                "warn" if is_unavailable => strict.min(Effect::Warn),
+                "allow" if is_unavailable => Effect::Allow,
+                _ => strict,
+            };
+            let said = answer.policies.iter().filter(|said| said.policy == name);
+            let strictest = said.max_by_key(|said| (said.effect, said.is_violated));
+            let is_shut = strictest.is_some_and(|said| said.effect >= mildest && said.is_violated);
+            assert!(is_shut || answer.policies.is_empty(), "{name}: {struck:?}: {answer:?}");
         }
     }
 
@@ -239,6 +231,15 @@ impl World {
         let executor = Executor::new(self.snapshot.clone(), ports, cache);
         Tap { executor, heard: Arc::default() }
     }
+}
+
+/// Every action under every `onError`, and the name of the policy that has both.
+fn policies() -> impl Iterator<Item = (String, (&'static str, Effect), &'static str)> {
+    ACTIONS.into_iter().flat_map(|action| {
+        ON_ERROR
+            .into_iter()
+            .map(move |on_error| (format!("{}-{on_error}", action.0), action, on_error))
+    })
 }
 
 fn review(images: &[String]) -> Bytes {

@@ -329,8 +329,7 @@ async fn separates_content_by_repository_digest_and_scope() {
 #[tokio::test(start_paused = true)]
 async fn keeps_no_more_than_the_bytes_it_may() {
     // Six sixteenths of them are for verdicts: 1,536, of which an entry takes 1,024 beside its text.
-    for (message, bytes_max, kept) in
-        [(512, 4_096, seconds(70)), (513, 4_096, None), (0, 0, None)]
+    for (message, bytes_max, kept) in [(512, 4_096, seconds(70)), (513, 4_096, None), (0, 0, None)]
     {
         let verifier = FakeVerifier::new("a");
         verifier.finds(move |_| Outcome::new(State::Accepted, "x".repeat(message)));

@@ -31,6 +31,10 @@ impl Verifier for Reader {
         &self.fingerprint
     }
 
+    fn repositories(&self) -> &[Repository] {
+        std::slice::from_ref(&self.repository)
+    }
+
     async fn verify(&self, subject: &Subject, context: &dyn Context) -> Outcome {
         match context.access(subject, &self.repository).await {
             Ok(access) => {
@@ -99,7 +103,10 @@ async fn is_undecided_without_the_credentials_for_the_other_repository() {
     let asked = AtomicUsize::new(0);
     world.credentials.are(move || match asked.fetch_add(1, Ordering::Relaxed) {
         0 => Ok(Vec::new()),
-        _ => Err(CredentialError { host: HOST.to_owned(), reason: "helper failed".to_owned() }),
+        _ => Err(CredentialError::Unavailable {
+            host: HOST.to_owned(),
+            reason: "helper failed".to_owned(),
+        }),
     });
     assert_undecided(&world.judge(&[IMAGE]).await, &[RegistryDenied]);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use assay_core::ports::{
     AdmissionRecord, ArtifactStore, Context, CredentialError, CredentialSource, Fetch,
-    FetchedManifest, NamespaceError, NamespaceSource, Recorder, Selector, Verifier,
+    FetchedManifest, NamespaceError, NamespaceSource, PullIdentity, Recorder, Selector, Verifier,
     ViolationRecord,
 };
 use assay_core::{
@@ -205,7 +205,8 @@ impl Fetch for NoFetch {
     }
 }
 
-type Credentials = dyn Fn() -> Result<Vec<Credential>, CredentialError> + Send + Sync;
+type Credentials =
+    dyn Fn(&Repository, &PullIdentity) -> Result<Vec<Credential>, CredentialError> + Send + Sync;
 
 /// No credentials, unless a test says otherwise.
 pub(crate) struct FakeCredentials {
@@ -216,7 +217,7 @@ pub(crate) struct FakeCredentials {
 
 impl Default for FakeCredentials {
     fn default() -> Self {
-        let credentials = Mutex::new(Arc::new(|| Ok(Vec::new())) as Arc<Credentials>);
+        let credentials = Mutex::new(Arc::new(|_: &_, _: &_| Ok(Vec::new())) as Arc<Credentials>);
         Self { gate: Gate::default(), log: Log::default(), credentials }
     }
 }
@@ -225,6 +226,17 @@ impl FakeCredentials {
     pub(crate) fn are(
         &self,
         credentials: impl Fn() -> Result<Vec<Credential>, CredentialError> + Send + Sync + 'static,
+    ) {
+        self.answer(move |_, _| credentials());
+    }
+
+    /// The credentials by repository and by whose request it is.
+    pub(crate) fn answer(
+        &self,
+        credentials: impl Fn(&Repository, &PullIdentity) -> Result<Vec<Credential>, CredentialError>
+        + Send
+        + Sync
+        + 'static,
     ) {
         *self.credentials.lock().unwrap() = Arc::new(credentials);
     }
@@ -235,7 +247,7 @@ impl FakeCredentials {
     }
 }
 
-fn credential(user: &str) -> Credential {
+pub(crate) fn credential(user: &str) -> Credential {
     Credential::Basic { username: user.to_owned(), password: "secret".to_owned() }
 }
 
@@ -244,11 +256,12 @@ impl CredentialSource for FakeCredentials {
     async fn credentials(
         &self,
         repository: &Repository,
+        identity: &PullIdentity,
     ) -> Result<Vec<Credential>, CredentialError> {
         self.log.add(repository.to_string());
         self.gate.pass().await;
         let credentials = self.credentials.lock().unwrap().clone();
-        credentials()
+        credentials(repository, identity)
     }
 }
 

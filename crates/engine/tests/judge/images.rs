@@ -26,6 +26,25 @@ async fn looks_at_each_distinct_image_once() {
     assert_eq!(verdict.images.len(), 2);
 }
 
+/// What has more than 20 images is planned elsewhere, and judged alike.
+#[tokio::test(start_paused = true)]
+async fn judges_many_images_as_few() {
+    for count in [20, 21, 100] {
+        let verifier = FakeVerifier::new("a");
+        let world = World::asking(&verifier);
+        let images: Vec<String> =
+            (0..count).map(|index| format!("registry.example/app:v{index}")).collect();
+        let images: Vec<&str> = images.iter().map(String::as_str).collect();
+        let verdict = world.judge(&images).await;
+
+        assert_admitted(&verdict, CacheUse::Miss);
+        assert_eq!((verdict.images.len(), verifier.runs()), (count, count));
+        verifier.finds(|_| Outcome::new(State::Missing(SignatureNotFound), "none"));
+        let unsigned = [&images[1..], &["registry.example/app:unsigned"]].concat();
+        assert_denied(&world.judge(&unsigned).await, &[SignatureNotFound]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn verifies_two_tags_of_one_digest_once() {
     let verifier = FakeVerifier::new("a");

@@ -14,4 +14,5 @@ mod load;
 mod nesting;
 mod scopes;
 mod stats;
+mod tenants;
 mod waiting;

@@ -185,7 +185,7 @@ async fn does_not_decide_without_the_credentials_it_should_have() {
     let world = World::asking(&FakeVerifier::new("a"));
     world.credentials.are(|| {
         let host = "registry.example".to_owned();
-        Err(CredentialError { host, reason: "the helper is not there".to_owned() })
+        Err(CredentialError::Unavailable { host, reason: "the helper is not there".to_owned() })
     });
     assert_undecided(&world.judge(&[IMAGE]).await, &[RegistryDenied]);
     assert_eq!(world.resolves(), 0);

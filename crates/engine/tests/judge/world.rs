@@ -86,6 +86,19 @@ impl World {
         *self.deadline.lock().unwrap() = deadline;
     }
 
+    /// A request to create a pod in this namespace that names these pull Secrets.
+    pub(crate) fn request_with(
+        &self,
+        namespace: &str,
+        secrets: &[&str],
+        images: &[&str],
+    ) -> Request {
+        let mut request = self.request_in(namespace, images);
+        let object = request.object.as_mut().unwrap();
+        object.pull_secrets = secrets.iter().map(|&name| name.to_owned()).collect();
+        request
+    }
+
     /// A request to create a pod of these images.
     pub(crate) fn request(&self, images: &[&str]) -> Request {
         self.request_in("team-a", images)
@@ -108,6 +121,8 @@ impl World {
             images: images.collect(),
             controlled: false,
             template_labels: None,
+            pull_secrets: Vec::new(),
+            service_account: None,
         };
         Request {
             id: "0".to_owned(),

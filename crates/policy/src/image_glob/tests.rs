@@ -320,11 +320,28 @@ fn rejects_a_glob_longer_than_a_reference() {
     assert_eq!(huge.glob.len(), REFERENCE_BYTES_MAX);
 }
 
+#[test]
+fn rejects_a_long_name_with_two_runs_of_parts() {
+    let dots = |count: usize| format!("{}example", "a.".repeat(count));
+    let slashes = |count: usize| format!("{}b", "a/".repeat(count));
+    let most = SEARCHED_ITEMS_MAX - 3;
+    for (glob, expect) in [
+        (format!("r.example/**/{}/**", slashes(most)), true),
+        (format!("r.example/**/{}/**", slashes(most + 1)), false),
+        (format!("r.example/**/{}", slashes(most + 1)), true),
+        (format!("**.{}.**/app", dots(most)), true),
+        (format!("**.{}.**/app", dots(most + 1)), false),
+        (format!("**.{}/**", dots(most + 1)), true),
+    ] {
+        assert_eq!(ImageGlob::parse(&glob).is_ok(), expect, "{glob}");
+    }
+}
+
 /// Backtracking over every star would take longer than the universe has.
 #[test]
 fn hostile_globs_end_soon() {
     let stars = format!("r.example/{}b", "*a".repeat(120));
-    let segments = format!("r.example/{}b", "**/a/".repeat(48));
+    let segments = format!("r.example/**/{}**/b", "a/".repeat(SEARCHED_ITEMS_MAX - 3));
     check(&stars, &format!("r.example/{}", "a".repeat(240)), GlobMatch::No);
     check(&stars, &format!("r.example/{}b", "a".repeat(239)), GlobMatch::Yes);
     check(&segments, &format!("r.example/{}a", "a/".repeat(120)), GlobMatch::No);

@@ -16,6 +16,8 @@ fn pod() -> Object {
         images: Vec::new(),
         controlled: false,
         template_labels: None,
+        pull_secrets: Vec::new(),
+        service_account: None,
     }
 }
 

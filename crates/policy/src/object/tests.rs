@@ -308,3 +308,61 @@ fn survives_deep_nesting() {
     assert_eq!(images(&parsed), [("", "busybox")]);
     check_rejects(&object(&deep(100_000), "1"), "does not decode");
 }
+
+#[test]
+fn reads_whose_pull_secrets_a_pod_has() {
+    let named = |names: &[&str]| {
+        let entries = names.iter().map(|name| json!({"name": name}));
+        entries.collect::<Vec<_>>()
+    };
+    let long = "a".repeat(253);
+    let longer = "a".repeat(254);
+    // The spec; the Secrets; the account of a template.
+    for (spec, secrets, account) in [
+        (json!({}), vec![], Some("default")),
+        (json!({"serviceAccountName": ""}), vec![], Some("default")),
+        (json!({"serviceAccountName": "robot"}), vec![], Some("robot")),
+        (json!({"serviceAccountName": long}), vec![], Some(long.as_str())),
+        (json!({"serviceAccountName": longer}), vec![], None),
+        (json!({"imagePullSecrets": null}), vec![], Some("default")),
+        (json!({"imagePullSecrets": []}), vec![], Some("default")),
+        (json!({"imagePullSecrets": named(&["b", "a", "b"])}), vec!["b", "a"], None),
+        (
+            json!({"imagePullSecrets": named(&["a"]), "serviceAccountName": "robot"}),
+            vec!["a"],
+            None,
+        ),
+        // Admission counts entries, kubelet passes over those that name nothing.
+        (json!({"imagePullSecrets": [null, {}, {"name": ""}]}), vec![], None),
+        (json!({"imagePullSecrets": named(&[&long, &longer])}), vec![long.as_str()], None),
+    ] {
+        let own = parse(&pod(spec.clone())).unwrap();
+        assert_eq!(own.pull_secrets, secrets, "{spec}");
+        assert_eq!(own.service_account, None, "{spec}: the API server has given it its own");
+        let template = nested("/spec/template/spec", spec.clone());
+        let mut workload = template;
+        workload["apiVersion"] = json!("apps/v1");
+        workload["kind"] = json!("Deployment");
+        let workload = parse(&workload).unwrap();
+        for object in [&workload, &workload.generated_pod().unwrap()] {
+            assert_eq!(object.pull_secrets, secrets, "{spec}");
+            assert_eq!(object.service_account.as_deref(), account, "{spec}");
+        }
+    }
+    for wrong in [json!({"imagePullSecrets": {}}), json!({"imagePullSecrets": ["a"]})] {
+        assert!(matches!(parse(&pod(wrong)), Err(ObjectError::Decode { .. })));
+    }
+}
+
+#[test]
+fn keeps_one_pull_secret_more_than_there_may_be() {
+    for (count, expect) in [
+        (PULL_SECRETS_MAX, PULL_SECRETS_MAX),
+        (PULL_SECRETS_MAX + 1, PULL_SECRETS_MAX + 1),
+        (PULL_SECRETS_MAX + 2, PULL_SECRETS_MAX + 1),
+    ] {
+        let names: Vec<_> = (0..count).map(|index| json!({"name": format!("s{index}")})).collect();
+        let object = parse(&pod(json!({"imagePullSecrets": names}))).unwrap();
+        assert_eq!(object.pull_secrets.len(), expect);
+    }
+}

@@ -9,7 +9,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{ImageField, OBJECT_IMAGES_MAX, Object, ObjectError, ObjectImage, PodPlace, Source};
+use super::{
+    ImageField, OBJECT_IMAGES_MAX, Object, ObjectError, ObjectImage, PULL_SECRETS_MAX, PodPlace,
+    Source,
+};
 
 // Every field is an `Option`, for Kubernetes reads null as absence. serde refuses a known key that
 // stands twice, and skips unknown values without recursion, however deep they are.
@@ -70,6 +73,8 @@ struct PodSpec {
     init_containers: Option<Images<Container>>,
     ephemeral_containers: Option<Images<Container>>,
     volumes: Option<Images<Volume>>,
+    image_pull_secrets: Option<PullSecrets>,
+    service_account_name: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -93,7 +98,7 @@ pub(super) fn parse(json: &str) -> Result<Object, ObjectError> {
     let head: Head<'_> = decode(json)?;
     let group = head.api_version.as_deref().and_then(group).ok_or(ObjectError::NoApiVersion)?;
     let kind = head.kind.filter(|kind| !kind.is_empty()).ok_or(ObjectError::NoKind)?;
-    let (template_labels, pod) = match PodPlace::of(group, &kind) {
+    let (template_labels, mut pod) = match PodPlace::of(group, &kind) {
         None => (None, PodSpec::default()),
         Some(PodPlace::Itself) => (None, decode_part(head.spec)?),
         Some(PodPlace::Template) => workload(decode_part(head.template)?),
@@ -104,6 +109,7 @@ pub(super) fn parse(json: &str) -> Result<Object, ObjectError> {
         }
     };
     let metadata = head.metadata.unwrap_or_default();
+    let (pull_secrets, service_account) = pod.pull_secrets(template_labels.is_some());
     Ok(Object {
         group: group.to_owned(),
         kind,
@@ -115,6 +121,8 @@ pub(super) fn parse(json: &str) -> Result<Object, ObjectError> {
         source: Source::Original,
         images: pod.images()?,
         template_labels,
+        pull_secrets,
+        service_account,
     })
 }
 
@@ -164,6 +172,16 @@ impl WorkloadSpec {
 }
 
 impl PodSpec {
+    /// The names of the pull Secrets, and of the ServiceAccount that gives a template's pods theirs
+    /// where it has none: as the API server's admission does it, by entries, named or not.
+    fn pull_secrets(&mut self, is_template: bool) -> (Vec<String>, Option<String>) {
+        let PullSecrets { names, entries } = self.image_pull_secrets.take().unwrap_or_default();
+        let account = self.service_account_name.take().filter(|name| !name.is_empty());
+        let account = account.unwrap_or_else(|| DEFAULT_SERVICE_ACCOUNT.to_owned());
+        let gives = is_template && entries == 0 && account.len() <= NAME_BYTES_MAX;
+        (names, gives.then_some(account))
+    }
+
     fn images(self) -> Result<Vec<ObjectImage>, ObjectError> {
         let containers = [self.containers, self.init_containers, self.ephemeral_containers];
         let containers = containers.into_iter().flatten().flat_map(|list| list.images);
@@ -173,6 +191,52 @@ impl PodSpec {
             return Err(ObjectError::TooManyImages);
         }
         Ok(images)
+    }
+}
+
+/// The ServiceAccount of pods that name none.
+const DEFAULT_SERVICE_ACCOUNT: &str = "default";
+
+/// Bytes of the name of a Secret or ServiceAccount (RFC 1123 subdomain). What is longer names none.
+const NAME_BYTES_MAX: usize = 253;
+
+/// The names in a list of pull Secrets, each once, one more than [`PULL_SECRETS_MAX`] at most; what
+/// names no Secret is passed over, as kubelet does.
+#[derive(Default)]
+struct PullSecrets {
+    names: Vec<String>,
+    /// How many the list has.
+    entries: usize,
+}
+
+#[derive(Default, Deserialize)]
+struct PullSecret {
+    name: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for PullSecrets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for PullSecrets {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
+        while let Some(item) = list.next_element::<Option<PullSecret>>()? {
+            self.entries = self.entries.saturating_add(1);
+            let name = item.unwrap_or_default().name.unwrap_or_default();
+            let is_name = (1..=NAME_BYTES_MAX).contains(&name.len());
+            if is_name && self.names.len() <= PULL_SECRETS_MAX && !self.names.contains(&name) {
+                self.names.push(name);
+            }
+        }
+        Ok(self)
     }
 }
 

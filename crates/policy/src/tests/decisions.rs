@@ -189,10 +189,8 @@ fn on_error_counts_for_named_hosts_only() {
 /// `any` of two that could not be decided, one of them because of our own bounds.
 #[test]
 fn on_error_does_not_count_where_bounds_are_reached() {
-    let lenient = Policy {
-        on_error: OnError::Allow,
-        ..policy("p", require(Quorum::Any, &["a", "b"]))
-    };
+    let lenient =
+        Policy { on_error: OnError::Allow, ..policy("p", require(Quorum::Any, &["a", "b"])) };
     let mut snapshot = snapshot(vec![lenient]);
     snapshot.registries.insert("registry.example".to_owned());
     for (code, expect) in

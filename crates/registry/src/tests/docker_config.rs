@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use assay_core::ports::{CredentialError, CredentialSource};
+use assay_core::ports::{CredentialError, CredentialSource, PullIdentity};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -48,12 +48,12 @@ async fn credentials(
     let clock = Arc::<FixedClock>::default();
     let config = DockerConfig::with_helpers(file.0.clone(), clock, helpers);
     let (host, path) = repository.split_once('/').unwrap();
-    let found = config.credentials(&Repository::new(host, path)).await?;
+    let found = config.credentials(&Repository::new(host, path), &PullIdentity::default()).await?;
     Ok(found.into_iter().map(plain).collect())
 }
 
 /// A credential as a test may read it.
-fn plain(credential: Credential) -> String {
+pub(super) fn plain(credential: Credential) -> String {
     match credential {
         Credential::Basic { username, password } => format!("{username}:{password}"),
         Credential::IdentityToken(token) => format!("token {token}"),
@@ -211,7 +211,7 @@ async fn a_missing_file_is_no_credentials_and_a_long_one_is_an_error() {
     let clock = Arc::<FixedClock>::default();
     let missing = DockerConfig::new("/nonexistent/config.json", clock);
     let repository = Repository::new("registry.example", "app");
-    assert_eq!(missing.credentials(&repository).await, Ok(Vec::new()));
+    assert_eq!(missing.credentials(&repository, &PullIdentity::default()).await, Ok(Vec::new()));
 
     for (size, expect) in [(1024 * 1024, true), (1024 * 1024 + 1, false)] {
         let content = padded("{}", size);
@@ -230,7 +230,8 @@ async fn an_answer_stands_for_ten_seconds() {
     let clock = Arc::<FixedClock>::default();
     let config = DockerConfig::new(&file.0, clock.clone());
     let read = async || {
-        let found = config.credentials(&Repository::new("registry.example", "app")).await;
+        let repository = Repository::new("registry.example", "app");
+        let found = config.credentials(&repository, &PullIdentity::default()).await;
         found.unwrap().into_iter().map(plain).collect::<Vec<_>>()
     };
     assert_eq!(read().await, ["robot:1"]);
@@ -246,7 +247,7 @@ async fn an_error_is_not_remembered() {
     let file = TempFile::new("{");
     let config = DockerConfig::new(&file.0, Arc::<FixedClock>::default());
     let repository = Repository::new("registry.example", "app");
-    assert!(config.credentials(&repository).await.is_err());
+    assert!(config.credentials(&repository, &PullIdentity::default()).await.is_err());
     std::fs::write(&file.0, "{}").unwrap();
-    assert!(config.credentials(&repository).await.is_ok());
+    assert!(config.credentials(&repository, &PullIdentity::default()).await.is_ok());
 }

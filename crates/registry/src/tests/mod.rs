@@ -2,12 +2,14 @@
 
 mod attacks;
 mod auth;
+mod credential_provider;
 mod docker_config;
 mod fetch;
 mod hostile;
 mod mirrors;
 mod pressure;
 mod proxies;
+mod pull_credentials;
 mod referrers;
 mod store;
 mod tls;

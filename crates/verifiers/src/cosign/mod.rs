@@ -19,6 +19,7 @@ mod statement;
 mod tally;
 
 use std::pin::pin;
+use std::slice;
 
 use assay_core::ports::{Context, Selector, Verifier};
 use assay_core::{
@@ -68,6 +69,11 @@ impl Verifier for Cosign {
 
     fn fingerprint(&self) -> &Digest {
         self.keys.fingerprint()
+    }
+
+    fn repositories(&self) -> &[Repository] {
+        let place = self.config.signature_repository.as_ref();
+        place.map(|place| slice::from_ref(&place.repository)).unwrap_or_default()
     }
 
     /// Accepted where a key has signed the subject, and all that it holds where the policy asks for

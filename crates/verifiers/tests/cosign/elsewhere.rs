@@ -45,6 +45,13 @@ fn reads_signatures_there_and_nowhere_else() {
 }
 
 #[test]
+fn says_where_it_reads_beside_the_image() {
+    let place = Repository::new(OTHER_HOST, "all");
+    assert_eq!(*reading(&key(), &place, false).repositories(), [place]);
+    assert_eq!(*verifier(&[&key()]).repositories(), []);
+}
+
+#[test]
 fn does_not_fall_back_to_the_images_own_repository() {
     let key = key();
     let place = Repository::new(OTHER_HOST, "all");

@@ -2,6 +2,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use assay_core::ports::{ObjectReference, RefusedPod};
 use assay_policy::{Decision, Effect, Violation};
 use assay_testkit::FixedClock;
 use http_body_util::BodyExt;
@@ -27,7 +28,9 @@ fn bounded(judge: Puppet, bounds: (usize, usize)) -> Setup {
     keep_log();
     let record = Arc::new(Record::default());
     let clock = Arc::new(FixedClock::default());
-    Setup { handler: Handler::bounded(judge, clock, record.clone(), bounds), record }
+    let handler = Handler::bounded(judge.into(), clock, record.clone(), bounds);
+    handler.tell(record.clone());
+    Setup { handler, record }
 }
 
 fn post(body: impl Into<Bytes>) -> http::Request<Full<Bytes>> {
@@ -77,6 +80,22 @@ async fn admits_what_the_judge_admits() {
 }
 
 #[tokio::test]
+async fn hands_reviews_back_until_there_is_a_judge() {
+    let record = Arc::new(Record::default());
+    let handler = Handler::waiting(Arc::new(FixedClock::default()), record.clone());
+    let setup = Setup { handler, record };
+    let response = setup.handler.respond(post(review(|_| {}))).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    check("no review", setup.ask(post("hello")).await, 400, "the body is no AdmissionReview");
+    assert_eq!(setup.record.lines(), Vec::<String>::new());
+
+    setup.handler.begin(Puppet::Admits);
+    setup.handler.begin(Puppet::Panics);
+    assert_eq!(setup.review(review(|_| {})).await["allowed"], true);
+}
+
+#[tokio::test]
 async fn counts_what_the_judge_denies() {
     let unsigned = || Violation {
         verifier: Some("release-signature".into()),
@@ -100,6 +119,80 @@ async fn counts_what_the_judge_denies() {
         "shop release-images deny SIGNATURE_NOT_FOUND docker.io",
     ];
     assert_eq!(setup.record.lines(), expect);
+}
+
+fn refuses() -> Puppet {
+    let violation = |code| Violation { verifier: None, code, message: "not here".to_owned() };
+    let policies = vec![
+        policy("b", Effect::Deny, vec![violation(ReasonCode::ImageDenied)]),
+        policy("advice", Effect::Warn, vec![violation(ReasonCode::ImageDenied)]),
+        policy("a", Effect::Undecided, vec![violation(ReasonCode::Timeout)]),
+    ];
+    Puppet::says(verdict(Decision::Deny, vec![image("busybox", policies)]))
+}
+
+/// What is told of the pod in the review with `change` made to its request, under [`refuses`].
+async fn told(change: impl FnOnce(&mut Value)) -> Vec<RefusedPod> {
+    let setup = setup(refuses());
+    assert_eq!(setup.review(review(change)).await["allowed"], false);
+    setup.record.refused()
+}
+
+fn reference(api_version: &str, kind: &str, name: &str, uid: &str) -> ObjectReference {
+    let [api_version, kind, name, uid] = [api_version, kind, name, uid].map(str::to_owned);
+    ObjectReference { api_version, kind, name, uid }
+}
+
+#[tokio::test]
+async fn tells_of_refused_pods() {
+    let owned = |request: &mut Value| {
+        let owner = |kind: &str, controller: Value| {
+            json!({"apiVersion": "apps/v1", "kind": kind, "name": "o", "uid": "u",
+                   "controller": controller})
+        };
+        let owners = json!([
+            owner("A", json!(null)),
+            owner("B", json!(false)),
+            owner("ReplicaSet", json!(true)),
+            owner("C", json!(true))
+        ]);
+        request["object"]["metadata"]["ownerReferences"] = owners;
+        request["object"]["metadata"]["uid"] = json!("pod-uid");
+    };
+    let message = {
+        let setup = setup(refuses());
+        setup.review(review(|_| {})).await["status"]["message"].as_str().unwrap().to_owned()
+    };
+    let expect = RefusedPod {
+        namespace: "shop".to_owned(),
+        pod: reference("v1", "Pod", "web", ""),
+        controller: Some(reference("apps/v1", "ReplicaSet", "o", "u")),
+        cause: "a TIMEOUT,b IMAGE_DENIED".to_owned(),
+        message,
+    };
+    assert!(expect.message.contains(ID), "{expect:?}");
+    assert_eq!(told(owned).await, std::slice::from_ref(&expect));
+    let bare = RefusedPod { controller: None, ..expect.clone() };
+    assert_eq!(told(|_| {}).await, [bare]);
+    let exists = RefusedPod { pod: reference("v1", "Pod", "web", "pod-uid"), ..expect };
+    let update = |request: &mut Value| {
+        owned(request);
+        request["operation"] = json!("UPDATE");
+    };
+    assert_eq!(told(update).await, [exists]);
+}
+
+#[tokio::test]
+async fn tells_of_nothing_else() {
+    assert_eq!(told(|request| request["dryRun"] = json!(true)).await, []);
+    let workload = |request: &mut Value| {
+        let resource = json!({"group": "apps", "version": "v1", "resource": "deployments"});
+        request["resource"] = resource;
+    };
+    assert_eq!(told(workload).await, []);
+    let setup = setup(Puppet::Admits);
+    setup.review(review(|_| {})).await;
+    assert_eq!(setup.record.refused(), []);
 }
 
 #[tokio::test]
