@@ -3,7 +3,7 @@
 # cluster tests also Go (https://go.dev/doc/install), which builds their real parts, once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lint fmt clippy doc unit e2e e2e-tools deny crds need need-go
+.PHONY: help demo test check bench lint fmt clippy doc unit e2e e2e-tools deny crds monitoring image need need-go
 
 MAKEFLAGS += --no-print-directory
 CARGO ?= cargo
@@ -84,6 +84,20 @@ crds: need ## writes manifests/crds.yaml anew
 	@mkdir -p target
 	$(CARGO) run --quiet -p assay -- crds >target/crds.yaml
 	mv target/crds.yaml manifests/crds.yaml
+
+# One source each, in manifests/monitoring/plain, and what kubectl takes, made of it.
+MONITORING := manifests/monitoring
+monitoring: ## writes the rules and the dashboard of manifests/monitoring anew, from those in plain/
+	@mkdir -p target
+	sed -n '1,/^spec:/p' $(MONITORING)/prometheus-rule.yaml >target/head.yaml
+	sed 's/^./  &/' $(MONITORING)/plain/rules.yaml | cat target/head.yaml - >target/rule.yaml
+	sed -n '1,/^  dashboard.json:/p' $(MONITORING)/dashboard.yaml >target/head.yaml
+	sed 's/^./    &/' $(MONITORING)/plain/dashboard.json | cat target/head.yaml - >target/dashboard.yaml
+	mv target/rule.yaml $(MONITORING)/prometheus-rule.yaml
+	mv target/dashboard.yaml $(MONITORING)/dashboard.yaml
+
+image: need ## the image as an OCI layout in target/image, without Docker (docs/installation.md)
+	tools/image.sh
 
 need:
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs" >&2; exit 1; }
