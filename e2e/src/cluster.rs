@@ -23,10 +23,12 @@ const REQUEST_TIMEOUT: &str = "--request-timeout=40s";
 #[derive(Debug)]
 pub struct Cluster {
     _controller_manager: Process,
-    _apiserver: Process,
+    apiserver: Option<Process>,
     _etcd: Process,
     authority: Authority,
     kubectl: Kubectl,
+    port: u16,
+    etcd_url: String,
 }
 
 /// A door to the API server: a call costs what the call costs, and no process of kubectl's.
@@ -42,8 +44,22 @@ impl Door {
     /// # Errors
     /// When there is no answer.
     pub fn try_create(&self, path: &str, object: &Value) -> Result<(u16, String)> {
-        let url = format!("{}/{path}?dryRun=All", self.url);
-        let response = send("POST", &url, "application/json", &object.to_string())?;
+        self.call("POST", &format!("{path}?dryRun=All"), "application/json", object)
+    }
+
+    /// The status and the text of what the API server answers to a request with this body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn call(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &Value,
+    ) -> Result<(u16, String)> {
+        let url = format!("{}/{path}", self.url);
+        let response = send(method, &url, content_type, &body.to_string())?;
         Ok((response.status, response.body))
     }
 }
@@ -77,21 +93,56 @@ impl Cluster {
         controller_manager.wait_until(|| kubectl.has_service_account("default"))?;
         Ok(Self {
             _controller_manager: controller_manager,
-            _apiserver: apiserver,
+            apiserver: Some(apiserver),
             _etcd: etcd,
             authority,
             kubectl,
+            port,
+            etcd_url,
         })
     }
 
-    /// The authority whose certificates the cluster's parts trust.
-    pub(crate) fn authority(&self) -> &Authority {
-        &self.authority
+    /// Ends the API server at once. What it stored stays.
+    pub fn stop_api_server(&mut self) {
+        self.apiserver = None;
+    }
+
+    /// Starts it again, at the same address.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn resume_api_server(&mut self) -> Result<()> {
+        let home = &self.kubectl.home;
+        let mut apiserver = start_apiserver(home, self.port, &self.etcd_url, &self.authority)?;
+        let is_ready =
+            || self.kubectl.run(&["get", "--raw=/readyz"], "").is_ok_and(|output| output.success);
+        apiserver.wait_until(is_ready)?;
+        self.apiserver = Some(apiserver);
+        Ok(())
     }
 
     /// The administrator's kubeconfig file.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubectl.kubeconfig
+    }
+
+    /// A kubeconfig file of Assay's own ServiceAccount, which may do what its manifests say and no
+    /// more.
+    ///
+    /// # Errors
+    /// When there is no such ServiceAccount yet, or the file cannot be written.
+    pub(crate) fn assay_kubeconfig(&self) -> Result<PathBuf> {
+        let arguments = ["create", "token", "assay", "--namespace=assay-system", "--duration=9h"];
+        let token = self.kubectl(&arguments)?.succeeded()?;
+        let mut kubeconfig = kubeconfig(self.port, &self.authority);
+        kubeconfig["users"][0]["user"]["token"] = token.trim().into();
+        kubeconfig["contexts"][0]["context"]["namespace"] = "assay-system".into();
+        write(&self.kubectl.home, "assay.kubeconfig", &kubeconfig.to_string())
+    }
+
+    /// The authority whose certificates the cluster's parts trust.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// What kubectl prints for these arguments.

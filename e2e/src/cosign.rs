@@ -1,6 +1,6 @@
 //! The real cosign, offline: signing keys in files, no transparency log, no timestamps.
 
-use std::fs::{create_dir, read_to_string};
+use std::fs::{create_dir, create_dir_all, read_to_string};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -113,7 +113,7 @@ impl Signer {
     /// # Errors
     /// When the login cannot be kept.
     pub fn log_in(&self, host: &str, login: &str) -> Result<()> {
-        create_dir(self.directory.join(".docker"))?;
+        create_dir_all(self.directory.join(".docker"))?;
         write(&self.directory, ".docker/config.json", &docker_config(host, login))?;
         Ok(())
     }

@@ -63,6 +63,22 @@ impl Process {
 }
 
 impl Process {
+    /// The process's number.
+    pub(crate) fn number(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The bytes of it that are in memory.
+    ///
+    /// # Errors
+    /// When the system does not tell: it tells on Linux.
+    pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        let status = read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        Ok(kibibytes.context("no VmRSS")?.trim().parse::<u64>()? * 1024)
+    }
+
     /// Ends it as kubelet does, by SIGTERM, and waits for it.
     ///
     /// # Errors

@@ -28,6 +28,12 @@ pub fn assay() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The path of a shipped manifest, or with an empty name of their folder.
+pub fn manifest(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");
+    folder.join(name).to_string_lossy().into_owned()
+}
+
 fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
 }

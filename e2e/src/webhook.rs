@@ -3,7 +3,7 @@
 use std::fs::create_dir;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use serde_json::{Value, json};
 
@@ -11,10 +11,13 @@ use crate::cluster::Cluster;
 use crate::cosign::docker_config;
 use crate::http::send;
 use crate::process::{Process, command, free_port, write};
-use crate::tools::assay;
+use crate::tools::{assay, manifest};
 
 /// The webhook's name, which the API server puts before each refusal.
 pub const WEBHOOK_NAME: &str = "validate.assay.dev";
+
+/// The one namespace whose pull Secrets are used.
+pub const PULLING_NAMESPACE: &str = "pulling";
 
 /// The name of the webhook's registration.
 const REGISTRATION: &str = "validatingwebhookconfigurations/assay";
@@ -47,17 +50,12 @@ pub enum FailurePolicy {
 }
 
 impl Webhook {
-    /// The binary, ready and not registered yet, with these policy documents (YAML) and with
+    /// The binary, ready and not registered yet, as the ServiceAccount that the manifests make, with
     /// `registries` as hosts that speak plain HTTP. Its files go into `directory`.
     ///
     /// # Errors
     /// When the binary is missing, or does not get ready.
-    pub fn start(
-        directory: &Path,
-        cluster: &Cluster,
-        registries: &[&str],
-        policies: &str,
-    ) -> Result<Self> {
+    pub fn start(directory: &Path, cluster: &Cluster, registries: &[&str]) -> Result<Self> {
         let directory = directory.join("assay");
         create_dir(&directory)?;
         create_dir(directory.join("policies"))?;
@@ -69,17 +67,19 @@ impl Webhook {
             "policies": [directory.join("policies")],
             "kubernetes": true,
             "defaultAction": "allow",
-            "credentials": {"dockerConfigFile": directory.join("docker.json")},
+            "credentials": {
+                "dockerConfigFile": directory.join("docker.json"),
+                "pullSecrets": {"namespaces": [PULLING_NAMESPACE]},
+            },
             "registries": registries,
         });
         let mut webhook = Self {
             directory,
-            kubeconfig: cluster.kubeconfig().to_owned(),
+            kubeconfig: cluster.assay_kubeconfig()?,
             configuration,
             ports: Ports::free()?,
             process: None,
         };
-        webhook.write_policies("policies.yaml", policies)?;
         webhook.write_certificate(cluster, 2100)?;
         webhook.resume()?;
         Ok(webhook)
@@ -140,6 +140,14 @@ impl Webhook {
         Ok(())
     }
 
+    /// The end of the name by which this replica holds a Lease: the number of its process.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn identity_suffix(&self) -> Result<String> {
+        Ok(format!("_{}", self.process.as_ref().context("it does not run")?.number()))
+    }
+
     /// Where it listens.
     pub(crate) fn ports(&self) -> Ports {
         self.ports
@@ -177,6 +185,14 @@ impl Webhook {
     /// Where its metrics are, as `host:port`.
     pub(crate) fn metrics_address(&self) -> String {
         format!("127.0.0.1:{}", self.ports.metrics)
+    }
+
+    /// The bytes of it that are in memory.
+    ///
+    /// # Errors
+    /// When it does not run, or the system does not tell.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.process.as_ref().context("it does not run")?.resident_bytes()
     }
 
     /// The metrics page.
@@ -220,48 +236,26 @@ impl Ports {
     }
 }
 
-/// Registers whatever listens at `port` of loopback, or changes the registration.
+/// Registers whatever listens at `port` of loopback, or changes the registration: the shipped one, with
+/// that address in place of the Service's.
 pub(crate) fn register(cluster: &Cluster, port: u16, failure_policy: FailurePolicy) -> Result<()> {
-    cluster.apply(&registration(cluster, port, failure_policy))?.succeeded()?;
-    Ok(())
-}
-
-fn registration(cluster: &Cluster, port: u16, failure_policy: FailurePolicy) -> Value {
+    if !cluster.kubectl(&["get", REGISTRATION])?.success {
+        let shipped = manifest("webhook.yaml");
+        cluster.kubectl(&["create", "--filename", &shipped])?.succeeded()?;
+    }
     let root = cluster.authority().certificate();
     let root = base64::engine::general_purpose::STANDARD.encode(root);
-    let rule = |group: &str, resources: &[&str]| {
-        json!({
-            "apiGroups": [group],
-            "apiVersions": ["v1"],
-            "operations": ["CREATE", "UPDATE"],
-            "resources": resources,
-        })
-    };
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": "assay"},
-        "webhooks": [{
-            "name": WEBHOOK_NAME,
-            "clientConfig": {
-                "url": format!("https://127.0.0.1:{port}/validate"),
-                "caBundle": root,
-            },
-            "rules": [
-                rule("", &["pods", "pods/ephemeralcontainers"]),
-                rule("", &["replicationcontrollers", "podtemplates"]),
-                rule("apps", &["deployments", "statefulsets", "daemonsets", "replicasets"]),
-                rule("batch", &["jobs", "cronjobs"]),
-            ],
-            "namespaceSelector": {"matchExpressions": [{
-                "key": "kubernetes.io/metadata.name",
-                "operator": "NotIn",
-                "values": ["kube-system", "kube-node-lease"],
-            }]},
-            "timeoutSeconds": 10,
-            "failurePolicy": format!("{failure_policy:?}"),
-            "sideEffects": "None",
-            "admissionReviewVersions": ["v1"],
-        }],
-    })
+    let address = json!({
+        "url": format!("https://127.0.0.1:{port}/validate"),
+        "caBundle": root,
+    });
+    let replace = |path: &str, value: Value| json!({"op": "replace", "path": path, "value": value});
+    let patch = json!([
+        replace("/webhooks/0/clientConfig", address.clone()),
+        replace("/webhooks/1/clientConfig", address),
+        replace("/webhooks/0/failurePolicy", json!(format!("{failure_policy:?}"))),
+    ]);
+    let patch = ["patch", REGISTRATION, "--type=json", "--patch", &patch.to_string()];
+    cluster.kubectl(&patch)?.succeeded()?;
+    Ok(())
 }

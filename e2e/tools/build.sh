@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts the real parts of the cluster tests into target/e2e-bin: etcd, kube-apiserver,
-# kube-controller-manager, kubectl, cosign and registry.
+# kube-controller-manager, kubectl, cosign, prometheus and registry.
 #
 # A tool in $KUBEBUILDER_ASSETS or on PATH is linked where its version fits; else it is built from
 # its Go module here, once, into a cache folder keyed by that module's go.mod and go.sum, so that a
@@ -48,7 +48,8 @@ built() {
 		}
 		echo "e2e/tools: building $name" >&2
 		mkdir -p "$cache/$module-$key"
-		(cd "$here/$module" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $ldflags" -o "$binary.partial" "$package")
+		# The tag is Prometheus': without the clouds that it can find targets in.
+		(cd "$here/$module" && CGO_ENABLED=0 go build -trimpath -tags remove_all_sd -ldflags "-s -w $ldflags" -o "$binary.partial" "$package")
 		mv "$binary.partial" "$binary"
 	fi
 	echo "$binary"
@@ -66,6 +67,7 @@ mkdir -p "$destination"
 provide registry registry github.com/distribution/distribution/v3/cmd/registry "" 'v3\.1\.' --version
 provide etcd etcd go.etcd.io/etcd/server/v3 "" '3\.7\.' --version
 provide cosign cosign github.com/sigstore/cosign/v3/cmd/cosign "-X sigs.k8s.io/release-utils/version.gitVersion=v3.1.3" 'v3\.1\.' version
+provide prometheus prometheus github.com/prometheus/prometheus/cmd/prometheus "-X github.com/prometheus/common/version.Version=3.11.3" 'version 3\.' --version
 for name in kube-apiserver kube-controller-manager; do
 	provide kubernetes "$name" "k8s.io/kubernetes/cmd/$name" "$kubernetes_ldflags" 'v1\.36\.' --version
 done

@@ -59,6 +59,27 @@ pub(crate) fn warns_at_deployment_and_denies_its_pods(fixture: &mut Fixture) -> 
     check_text("the event", &masked(&event), &expected)
 }
 
+/// The Deployment of the case before: whoever made it looks there, and not at its ReplicaSet.
+pub(crate) fn tells_the_deployment_by_an_event(fixture: &mut Fixture) -> Result<()> {
+    let arguments = [
+        "get",
+        "events",
+        "--namespace=enforced",
+        "--field-selector=reason=ImageDenied,involvedObject.kind=Deployment",
+        "--output=json",
+    ];
+    let event = until("the Deployment's event", || {
+        let events = fixture.cluster.kubectl(&arguments)?.succeeded()?;
+        let events: Value = serde_json::from_str(&events)?;
+        Ok(events["items"].get(0).cloned())
+    })?;
+    let message = event["message"].as_str().unwrap_or_default();
+    let name = &event["involvedObject"]["name"];
+    ensure!(name == "shop" && event["type"] == "Warning", "{event}");
+    ensure!(message.contains("SIGNATURE_NOT_FOUND"), "{message}");
+    Ok(())
+}
+
 /// A pod whose container is signed and which mounts `image`.
 fn mount(fixture: &Fixture, name: &str, image: &str) -> Result<Output> {
     fixture.cluster.apply(&json!({

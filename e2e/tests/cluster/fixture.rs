@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use assay_e2e::{
     Balancer, Cluster, FailurePolicy, Form, Output, Registry, Signer, SlowLine, WEBHOOK_NAME,
-    Webhook, assay, until,
+    Webhook, assay, manifest, until,
 };
 use serde_json::json;
 
@@ -24,6 +24,8 @@ pub(crate) struct Fixture {
     pub(crate) webhook: Webhook,
     /// Before the webhook, from the case on that registers it.
     pub(crate) balancer: Option<Balancer>,
+    /// Beside the webhook, in the case of several.
+    pub(crate) replica: Option<Webhook>,
     pub(crate) cluster: Cluster,
     pub(crate) registry: Registry,
     /// The same registry at another address.
@@ -67,13 +69,16 @@ impl Fixture {
         let slow_host = slow_line.host();
         let hosts = [registry.host(), &slow_host, private_registry.host()];
         let policies = policies(hosts, &release.public_key()?);
+        install(&cluster)?;
         // It runs before there is a webhook, and no policy would let it run again.
         run(&cluster, "enforced", "veteran", &images.unsigned)?.succeeded()?;
-        let webhook = Webhook::start(directory, &cluster, &hosts, &policies)?;
+        cluster.kubectl_with(&["apply", "--filename=-"], &policies)?.succeeded()?;
+        let webhook = Webhook::start(directory, &cluster, &hosts)?;
         webhook.register(&cluster, FailurePolicy::Fail)?;
         let fixture = Self {
             webhook,
             balancer: None,
+            replica: None,
             cluster,
             registry,
             slow_line,
@@ -195,6 +200,14 @@ pub(crate) fn admitted_silently(what: &str, output: Output) -> Result<()> {
     let stderr = output.stderr.clone();
     output.succeeded().with_context(|| what.to_owned())?;
     ensure!(warnings(&stderr).is_empty(), "{what}: {stderr}");
+    Ok(())
+}
+
+/// `kubectl apply -f manifests/`, as the documentation has it.
+fn install(cluster: &Cluster) -> Result<()> {
+    cluster.kubectl(&["apply", "--filename", &manifest("")])?.succeeded()?;
+    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
+    cluster.kubectl(&established)?.succeeded()?;
     Ok(())
 }
 

@@ -7,12 +7,18 @@ mod actions;
 mod coverage;
 mod fixture;
 mod keys;
+mod live;
+mod monitoring;
 mod outages;
+mod pulls;
+mod registration;
 mod registries;
+mod replicas;
 mod resources;
 mod rollouts;
 mod signatures;
 mod sizes;
+mod tenants;
 
 use fixture::{Fixture, RunFolder};
 
@@ -36,6 +42,15 @@ const CASES: &[Case] = cases![
     coverage::judges_ephemeral_containers,
     coverage::judges_image_volumes,
     coverage::warns_at_deployment_and_denies_its_pods,
+    coverage::tells_the_deployment_by_an_event,
+    live::a_changed_policy_takes_effect,
+    live::a_relabelled_namespace_takes_effect,
+    live::a_rotated_and_a_revoked_secret_take_effect,
+    tenants::reads_secrets_only_where_their_owner_lets_it,
+    tenants::keeps_to_stores_of_the_own_namespace,
+    tenants::admits_nothing_by_a_policy_of_the_tenant_alone,
+    tenants::lets_owners_of_namespaces_write_their_kinds_alone,
+    pulls::reads_private_images_with_the_secrets_of_pods,
     keys::admits_each_kind_of_key_in_each_form,
     registries::reads_private_registry_with_credentials_only,
     registries::answers_in_time_with_registry_slow,
@@ -43,6 +58,10 @@ const CASES: &[Case] = cases![
     sizes::refuses_review_past_seven_mebibytes_in_the_review,
     rollouts::exchanges_certificates_under_load,
     rollouts::restarts_replicas_under_load,
+    replicas::one_of_two_writes_status_and_the_other_takes_over,
+    outages::policies_stay_in_force_without_api_server,
+    registration::asks_about_changes_of_images_and_labels_only,
+    monitoring::answers_dashboard_and_rules_with_metrics_there_are,
     outages::judges_only_new_images_with_registry_down,
     outages::cluster_goes_on_without_webhook,
 ];

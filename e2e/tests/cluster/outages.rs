@@ -1,10 +1,11 @@
 //! The cluster when the registry, or the webhook itself, is gone.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use assay_e2e::{FailurePolicy, WEBHOOK_NAME, until};
 use serde_json::json;
 
 use crate::fixture::{Fixture, admitted_silently, refusal};
+use crate::live::a_changed_policy_takes_effect;
 
 /// What already runs can be changed, though it is unsigned and nothing can be verified; a new image
 /// cannot come in.
@@ -29,6 +30,23 @@ fn change_pods(fixture: &Fixture) -> Result<()> {
         ensure!(found.contains(text), "no {text} in: {found}");
     }
     Ok(())
+}
+
+/// The Snapshot in force grows old, which the metrics say; and what changed meanwhile takes effect.
+pub(crate) fn policies_stay_in_force_without_api_server(fixture: &mut Fixture) -> Result<()> {
+    let age = |fixture: &Fixture| -> Result<u64> {
+        let page = fixture.webhook.metrics()?;
+        let age = page.lines().find_map(|line| line.strip_prefix("assay_snapshot_age_seconds "));
+        Ok(age.context("no age is exported")?.parse()?)
+    };
+    until("a Snapshot in step", || Ok((age(fixture)? == 0).then_some(())))?;
+    fixture.cluster.stop_api_server();
+    let grown = until("a Snapshot out of step", || Ok((age(fixture)? > 0).then_some(())));
+    fixture.cluster.resume_api_server()?;
+    grown?;
+    until("a Snapshot in step again", || Ok((age(fixture)? == 0).then_some(())))?;
+    refusal(fixture.try_run("enforced", &fixture.images.unsigned)?)?;
+    a_changed_policy_takes_effect(fixture)
 }
 
 /// Each step shows a change against the one before, so none can pass by what came earlier.

@@ -17,10 +17,6 @@ fn project(path: &str) -> String {
 
 pub(crate) fn api_server_accepts_crds_and_samples(fixture: &mut Fixture) -> Result<()> {
     let cluster = &fixture.cluster;
-    let crds = project("manifests/crds.yaml");
-    cluster.kubectl(&["apply", "--server-side", "--filename", &crds])?.succeeded()?;
-    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
-    cluster.kubectl(&established)?.succeeded()?;
     cluster.create_namespace("web", &json!({}))?;
     let apply = |sample: &str| {
         let sample = project(sample);
