@@ -73,8 +73,13 @@ e2e: need e2e-tools ## the built binary in a cluster of real parts
 e2e-tools: ## etcd, kube-apiserver, kubectl, cosign, … into target/e2e-bin
 	e2e/tools/build.sh
 
-bench: need ## the figures of docs/benchmarks.md; NAMES="parse warm …" for some of them
-	$(CARGO) bench -p assay --bench figures -- $(NAMES)
+# With names, those alone; "cluster" is the name of those that need a cluster.
+bench: need e2e-tools ## the figures of docs/benchmarks.md; NAMES="parse warm cluster …" for some of them
+	@names='$(filter-out cluster,$(NAMES))'; \
+	test -z "$$names" -a -n '$(NAMES)' || $(CARGO) bench -p assay --bench figures -- $$names
+	@test -n '$(NAMES)' -a -z '$(filter cluster,$(NAMES))' || { \
+		$(CARGO) bench -p assay --bench figures --no-run && \
+		ASSAY_BIN=$(CURDIR)/target/release/assay $(CARGO) bench -p assay-e2e --bench cluster; }
 
 deny: ## bans, licences and sources of dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }

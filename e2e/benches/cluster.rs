@@ -202,7 +202,7 @@ impl World {
         let mut answer = (0, String::new());
         until("the namespace's ServiceAccount", || {
             answer = self.door.try_create(&path, &pod)?;
-            Ok((!answer.1.contains("serviceaccount")).then_some(()))
+            Ok((!answer.1.contains("looking up service account")).then_some(()))
         })?;
         let (status, text) = answer;
         ensure!(status == 201 || text.contains(WEBHOOK_NAME), "{status} {text}");

@@ -265,27 +265,32 @@ fn sample(host: &str, path: &str, tag: Option<&str>) -> Result<ImageReference, &
 /// later place. That takes time in proportion to the product of lengths; [`SEARCHED_ITEMS_MAX`] bounds
 /// one of them.
 fn items_match(globs: &[String], items: &[&str]) -> bool {
-    let each = |globs: &[String], items: &[&str]| {
-        globs.len() == items.len()
-            && globs.iter().zip(items).all(|(glob, item)| item_matches(glob, item))
+    let is_run = |glob: &String| glob == ANY_RUN;
+    let Some(first) = globs.iter().position(is_run) else {
+        return each_matches(globs, items);
     };
-    let mut parts: Vec<&[String]> = globs.split(|glob| glob == ANY_RUN).collect();
-    let (Some(tail), Some(head)) = (parts.pop(), parts.first().copied()) else {
-        return each(globs, items);
-    };
-    let Some(rest) = items.len().checked_sub(head.len() + tail.len()) else {
+    let last = globs.iter().rposition(is_run).unwrap_or(first);
+    let (head, rest) = globs.split_at(first);
+    let (middle, tail) = rest.split_at(last + 1 - first);
+    let Some(between) = items.len().checked_sub(head.len() + tail.len()) else {
         return false;
     };
     let (start, items) = items.split_at(head.len());
-    let (mut between, end) = items.split_at(rest);
-    if !each(head, start) || !each(tail, end) {
+    let (mut between, end) = items.split_at(between);
+    if !each_matches(head, start) || !each_matches(tail, end) {
         return false;
     }
-    parts.iter().skip(1).filter(|part| !part.is_empty()).all(|part| {
-        let found = between.windows(part.len()).position(|window| each(part, window));
+    middle.split(is_run).filter(|part| !part.is_empty()).all(|part| {
+        let found = between.windows(part.len()).position(|window| each_matches(part, window));
         between = found.and_then(|at| between.get(at + part.len()..)).unwrap_or_default();
         found.is_some()
     })
+}
+
+/// Whether each item is as the glob in its place says.
+fn each_matches(globs: &[String], items: &[&str]) -> bool {
+    let mut pairs = globs.iter().zip(items);
+    globs.len() == items.len() && pairs.all(|(glob, item)| item_matches(glob, item))
 }
 
 /// Whether `item` is as `glob` says, of which `*` is any run of characters: in the same way, and in
