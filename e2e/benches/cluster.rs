@@ -68,7 +68,7 @@ impl Drop for Folder {
 
 impl World {
     fn start(directory: &Path) -> Result<Self> {
-        let cluster = Cluster::start(directory)?;
+        let cluster = Cluster::start_durable(directory)?;
         cluster.kubectl(&["apply", "--filename", &manifest("")])?.succeeded()?;
         let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
         cluster.kubectl(&established)?.succeeded()?;
@@ -105,6 +105,14 @@ impl World {
             }
         }
         let [judged, left_out] = totals.map(|(_, mut times)| median(&mut times));
+        let (waited, own) = self.call_times()?;
+        print(
+            "one of these reviews, as long as the API server waits for it",
+            &millis(waited),
+            &format!("as long as Assay takes: {}", millis(own)),
+            "-",
+            None,
+        );
         let ratio = judged.as_secs_f64() / left_out.as_secs_f64();
         print(
             &format!("`kubectl create` of {PODS} signed pods, verdicts cached"),
@@ -114,6 +122,17 @@ impl World {
             Some((&format!("at most {PODS_GOAL}"), ratio <= PODS_GOAL)),
         );
         Ok(())
+    }
+
+    /// How long the API server waited for a review of a pod, and how long it took the webhook from its
+    /// last byte to the answer; on average, by the metrics of both.
+    fn call_times(&self) -> Result<(Duration, Duration)> {
+        let (_, api_server) = self.door.call("GET", "metrics", "", &Value::Null)?;
+        let name = format!("name=\"{WEBHOOK_NAME}\"");
+        let metric = "apiserver_admission_webhook_admission_duration_seconds";
+        let waited = average(&api_server, metric, &name)?;
+        let metric = "assay_admission_duration_seconds";
+        Ok((waited, average(&self.webhook.metrics()?, metric, "resource=\"pods\"")?))
     }
 
     /// Many namespaces with a policy each: memory, the time to take effect, and what a post costs.
@@ -217,6 +236,17 @@ impl World {
             "spec": {"containers": [{"name": "web", "image": image}]},
         })
     }
+}
+
+/// The average of a histogram's series that have this label.
+fn average(page: &str, metric: &str, label: &str) -> Result<Duration> {
+    let total = |suffix: &str| {
+        let begin = format!("{metric}_{suffix}{{");
+        let lines = page.lines().filter(|line| line.starts_with(&begin) && line.contains(label));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    ensure!(total("count") > 0.0, "{metric} has no series with {label}");
+    Ok(Duration::from_secs_f64(total("sum") / total("count")))
 }
 
 fn team(number: usize) -> String {

@@ -77,8 +77,20 @@ impl Cluster {
     /// # Errors
     /// When a part is missing, or does not start.
     pub fn start(directory: &Path) -> Result<Self> {
+        Self::start_with(directory, &["--unsafe-no-fsync"])
+    }
+
+    /// The same, which loses nothing when the power goes, and is as slow as clusters are.
+    ///
+    /// # Errors
+    /// As of [`Self::start`].
+    pub fn start_durable(directory: &Path) -> Result<Self> {
+        Self::start_with(directory, &[])
+    }
+
+    fn start_with(directory: &Path, etcd_arguments: &[&str]) -> Result<Self> {
         let authority = Authority::generate()?;
-        let (etcd, etcd_url) = start_etcd(directory)?;
+        let (etcd, etcd_url) = start_etcd(directory, etcd_arguments)?;
         let port = free_port()?;
         let kubeconfig = write(directory, "kubeconfig", &kubeconfig(port, &authority).to_string())?;
         let kubectl = Kubectl { program: tool("kubectl")?, home: directory.to_owned(), kubeconfig };
@@ -214,10 +226,11 @@ impl Kubectl {
     }
 }
 
-fn start_etcd(directory: &Path) -> Result<(Process, String)> {
+fn start_etcd(directory: &Path, arguments: &[&str]) -> Result<(Process, String)> {
     let url = format!("http://127.0.0.1:{}", free_port()?);
     let mut etcd = command(&tool("etcd")?, directory);
-    etcd.args(["--data-dir=etcd", "--unsafe-no-fsync", "--log-level=warn"])
+    etcd.args(["--data-dir=etcd", "--log-level=warn"])
+        .args(arguments)
         // More than the API server takes, so that objects of any size it takes can be stored.
         .arg("--max-request-bytes=8388608")
         .arg("--listen-peer-urls=http://127.0.0.1:0")
