@@ -1,10 +1,48 @@
 //! Notary Project signature verification: bytes and the time in, a result out. No network, no
 //! clock, no runtime, and nothing of the rest of this workspace, so that it can be published alone.
 //!
-//! It will hold the JWS and COSE envelopes, certificate chains, revocation, timestamps, and the
-//! trust policy. Today it holds names and the ways to fail; **it verifies nothing yet.**
+//! [`verify::Verifier`] holds one signature against one statement of a
+//! [`trust_policy`], with certificates of [`trust_store`]s. Which signatures an artifact has, and
+//! where they lie, is the caller's to find out.
 //!
 //! Specifications: <https://github.com/notaryproject/specifications>.
+
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::panic
+    )
+)]
+
+pub mod algorithm;
+mod asn1;
+pub mod certificate;
+pub mod chain;
+mod der;
+pub mod envelope;
+mod error;
+pub mod identity;
+mod json;
+mod oids;
+pub mod payload;
+pub mod profile;
+pub mod revocation;
+#[cfg(any(test, feature = "signer"))]
+pub mod signer;
+#[cfg(test)]
+mod test_der;
+#[cfg(test)]
+mod test_pki;
+mod time;
+pub mod timestamp;
+pub mod trust_policy;
+pub mod trust_store;
+pub mod verify;
+
+pub use error::VerificationError;
 
 /// The artifact type of a signature: of its manifest, or in the older shape of its configuration.
 pub const ARTIFACT_TYPE: &str = "application/vnd.cncf.notary.signature";
@@ -34,28 +72,6 @@ impl EnvelopeFormat {
     pub fn from_media_type(media_type: &str) -> Option<Self> {
         [Self::Cose, Self::Jws].into_iter().find(|format| format.media_type() == media_type)
     }
-}
-
-/// Which check of a trust policy's verification level failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum VerificationError {
-    /// No certificate of the chain is in a trust store of the policy, or none of its identities is
-    /// trusted.
-    #[error("the signer is not trusted")]
-    Authenticity,
-    /// A certificate was not valid when the signature was made, or that time is not proven.
-    #[error("the signing time is not within the validity of the certificates")]
-    AuthenticTimestamp,
-    /// The signature says of itself that it has expired.
-    #[error("the signature has expired")]
-    Expiry,
-    /// The envelope is malformed, or its signature does not verify.
-    #[error("the signature envelope is malformed or does not verify")]
-    Integrity,
-    /// A certificate is revoked, or whether it is cannot be told.
-    #[error("a certificate is revoked, or its revocation status is unknown")]
-    Revocation,
 }
 
 #[cfg(test)]
