@@ -84,8 +84,9 @@ impl Process {
     /// # Errors
     /// When it does not end, or not with success.
     pub(crate) fn terminate(mut self) -> Result<()> {
-        let pid = self.child.id().to_string();
-        run(Command::new("kill").args(["-TERM", &pid]), "")?.succeeded()?;
+        // The shell's own `kill`: a program of that name is not everywhere.
+        let kill = format!("kill -TERM {}", self.child.id());
+        run(Command::new("sh").args(["-c", &kill]), "")?.succeeded()?;
         let Self { name, child, log } = &mut self;
         let status = until(&format!("the end of {name}"), || Ok(child.try_wait()?))?;
         ensure!(status.success(), "{name} ended with {status}; {}", tail(log));
