@@ -17,6 +17,8 @@ mod registry;
 
 pub mod globs;
 pub mod manifests;
+pub mod notation;
+pub mod notation_evidence;
 pub mod objects;
 pub mod policies;
 pub mod pull_secrets;
@@ -33,9 +35,28 @@ pub struct Target {
     /// Whether the code under test accepted the input; it panics where the property is broken.
     pub run: fn(&[u8]) -> bool,
     /// Inputs that are accepted.
-    pub seeds: &'static [&'static str],
+    pub seeds: Seeds,
     /// Mutants of the seeds that each test run tries: one second's worth, unoptimised.
     pub mutants: usize,
+}
+
+/// Inputs that a target accepts, at least one.
+#[derive(Clone, Copy)]
+pub enum Seeds {
+    /// Of a binary format.
+    Bytes(&'static [&'static [u8]]),
+    /// Of a format of text.
+    Text(&'static [&'static str]),
+}
+
+impl Seeds {
+    /// All of them, as bytes.
+    pub fn to_bytes(self) -> Vec<&'static [u8]> {
+        match self {
+            Self::Bytes(seeds) => seeds.to_vec(),
+            Self::Text(seeds) => seeds.iter().map(|seed| seed.as_bytes()).collect(),
+        }
+    }
 }
 
 /// Every target, by name.
@@ -46,6 +67,19 @@ pub const TARGETS: &[Target] = &[
     target("docker_config", settings::docker_config, settings::DOCKER_CONFIGS, 5_000),
     target("image_glob", globs::image_glob, globs::IMAGE_GLOBS, 2_000),
     target("manifest", manifests::manifest, manifests::MANIFESTS, 10_000),
+    of_bytes("notation_certificate", notation::certificate, notation::CERTIFICATES, 20_000),
+    of_bytes("notation_cose", notation::cose, notation::COSE, 5_000),
+    of_bytes("notation_crl", notation_evidence::crl, notation_evidence::CRLS, 1_000),
+    of_bytes("notation_jws", notation::jws, notation::JWS, 2_000),
+    target("notation_name", notation::name, notation::NAMES, 20_000),
+    of_bytes("notation_ocsp", notation_evidence::ocsp, notation_evidence::OCSP, 1_000),
+    target("notation_policy", notation::policy, notation::POLICIES, 10_000),
+    of_bytes(
+        "notation_timestamp",
+        notation_evidence::timestamp,
+        notation_evidence::TIMESTAMPS,
+        10_000,
+    ),
     target("object", objects::object, objects::OBJECTS, 10_000),
     target("policies", policies::policies, policies::POLICIES, 500),
     target("pull_secret", pull_secrets::pull_secret, pull_secrets::PULL_SECRETS, 2_000),
@@ -63,5 +97,14 @@ const fn target(
     seeds: &'static [&'static str],
     mutants: usize,
 ) -> Target {
-    Target { name, run, seeds, mutants }
+    Target { name, run, seeds: Seeds::Text(seeds), mutants }
+}
+
+const fn of_bytes(
+    name: &'static str,
+    run: fn(&[u8]) -> bool,
+    seeds: &'static [&'static [u8]],
+    mutants: usize,
+) -> Target {
+    Target { name, run, seeds: Seeds::Bytes(seeds), mutants }
 }

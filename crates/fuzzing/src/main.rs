@@ -11,7 +11,7 @@ fn main() -> io::Result<()> {
     for target in TARGETS {
         let folder = folder.join(target.name);
         fs::create_dir_all(&folder)?;
-        for (index, seed) in target.seeds.iter().enumerate() {
+        for (index, seed) in target.seeds.to_bytes().iter().enumerate() {
             fs::write(folder.join(format!("seed-{index}")), seed)?;
         }
     }

@@ -19,6 +19,9 @@ pub const DICTIONARY: &[&str] = &[
     "\"schemaVersion\":2,", "\"mediaType\":\"application/vnd.oci.image.index.v1+json\",", "\"manifests\":[],",
     "\"layers\":[],", "\"config\":null,", "\"subject\":null,", "\"artifactType\":\"\",", "\"annotations\":{},",
     "\"tlogEntries\":[],", "\"certificate\":{},", "\"messageSignature\":{},", "\"hint\":\"\"", "\"optional\":null,", "=", "==",
+    // Notary Project envelopes, names and policies
+    "\"alg\":\"none\",", "\"crit\":[],", "\"x5c\":[],", "\"b64\":false,", "eyJ9", "ES256", "PS256", "notary.x509", "C=US,",
+    "\\2c", "\\ ", "=#", "+O=", ";", "x509.subject:", "ca:a", "\"level\":\"skip\"", "\"override\":{},", "\u{0}\u{0}\u{0}",
     // YAML
     "\n", "\r\n", "\n---\n", "\n...\n", "---", "- ", "  ", ": ", "#", "|", ">", "&a ", "*a", "<<: *a", "!!binary ", "? ",
     "\t", "~", "'", "yes", "0x1", "kind: List\nitems:\n", "kind: ImageAdmissionPolicy", "namespace: shop", "deny: no",
@@ -47,15 +50,15 @@ impl Mutator {
     }
 
     /// A mutant of one of `seeds`, which must not be empty.
-    pub fn mutant(&mut self, seeds: &[&str]) -> Vec<u8> {
-        let mut bytes = self.pick(seeds).as_bytes().to_vec();
+    pub fn mutant(&mut self, seeds: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = self.pick(seeds).to_vec();
         for _ in 0..=self.below(CHANGES_MAX) {
             self.change(&mut bytes, seeds);
         }
         bytes
     }
 
-    fn change(&mut self, bytes: &mut Vec<u8>, seeds: &[&str]) {
+    fn change(&mut self, bytes: &mut Vec<u8>, seeds: &[&[u8]]) {
         let at = self.below(bytes.len() + 1);
         let end = at + self.below((bytes.len() - at).min(PIECE_BYTES_MAX) + 1);
         match self.below(8) {
@@ -65,7 +68,7 @@ impl Mutator {
             3 => drop(bytes.splice(at..at, self.pick(DICTIONARY).bytes())),
             4 => drop(bytes.splice(at..end, self.pick(DICTIONARY).bytes())),
             5 => {
-                let other = self.pick(seeds).as_bytes();
+                let other = self.pick(seeds);
                 let from = self.below(other.len() + 1);
                 drop(bytes.splice(at.., other[from..].iter().copied()));
             }
@@ -76,8 +79,8 @@ impl Mutator {
         }
     }
 
-    fn pick<'a>(&mut self, texts: &[&'a str]) -> &'a str {
-        texts[self.below(texts.len())]
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
     }
 
     /// A number below `bound`, which is not zero.
@@ -104,7 +107,7 @@ mod tests {
     fn makes_the_same_mutants_from_the_same_number_and_hardly_one_twice() {
         let mutants = |number| {
             let mut mutator = Mutator::new(number);
-            (0..100).map(move |_| mutator.mutant(&["registry.example/app:1.0"]))
+            (0..100).map(move |_| mutator.mutant(&[b"registry.example/app:1.0"]))
         };
         assert!(mutants(1).eq(mutants(1)));
         assert!(!mutants(1).eq(mutants(2)));
