@@ -68,15 +68,18 @@ fuzz: need ## each fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly 
 # --workspace here too: for a single package Cargo would choose other features, and compile twice.
 e2e: need e2e-tools ## the built binary in a cluster of real parts
 	$(CARGO) build --workspace --bin assay --test cluster
+	$(CARGO) build -p notation-rs --features signer --examples
 	$(CARGO) test --workspace --test cluster -- --nocapture
 
-e2e-tools: ## etcd, kube-apiserver, kubectl, cosign, … into target/e2e-bin
+e2e-tools: ## etcd, kube-apiserver, kubectl, cosign, notation-go, … into target/e2e-bin
 	e2e/tools/build.sh
 
-# With names, those alone; "cluster" is the name of those that need a cluster.
+# With names, those alone; "cluster" is the name of those that need a cluster, "notation" of those of
+# notation-rs.
 bench: need e2e-tools ## the figures of docs/benchmarks.md; NAMES="parse warm cluster …" for some of them
-	@names='$(filter-out cluster,$(NAMES))'; \
+	@names='$(filter-out cluster notation,$(NAMES))'; \
 	test -z "$$names" -a -n '$(NAMES)' || $(CARGO) bench -p assay --bench figures -- $$names
+	@test -n '$(NAMES)' -a -z '$(filter notation,$(NAMES))' || $(CARGO) bench -p notation-rs --bench verify
 	@test -n '$(NAMES)' -a -z '$(filter cluster,$(NAMES))' || { \
 		$(CARGO) bench -p assay --bench figures --no-run && \
 		ASSAY_BIN=$(CURDIR)/target/release/assay $(CARGO) bench -p assay-e2e --bench cluster; }

@@ -28,6 +28,17 @@ pub fn assay() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The path of an example of `notation-rs`, which is the way in to it for other programs.
+///
+/// # Errors
+/// When it is not there.
+pub(crate) fn example(name: &str) -> Result<PathBuf> {
+    let path = target().join("debug/examples").join(name);
+    let build = "cargo build -p notation-rs --features signer --examples";
+    ensure!(path.is_file(), "{} is missing: run `{build}`", path.display());
+    Ok(path)
+}
+
 /// The path of a shipped manifest, or with an empty name of their folder.
 pub fn manifest(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Puts the real parts of the cluster tests into target/e2e-bin: etcd, kube-apiserver,
-# kube-controller-manager, kubectl, cosign, prometheus and registry.
+# kube-controller-manager, kubectl, cosign, notation-go, prometheus and registry.
 #
 # A tool in $KUBEBUILDER_ASSETS or on PATH is linked where its version fits; else it is built from
-# its Go module here, once, into a cache folder keyed by that module's go.mod and go.sum, so that a
-# fresh clone finds it again.
+# its Go module here, once, into a cache folder keyed by that module's go.mod, go.sum and sources, so
+# that a fresh clone finds it again. notation-go is a program of our own, and always built here.
 #
 # usage: e2e/tools/build.sh [DESTINATION]
 set -eu
@@ -39,7 +39,7 @@ found() {
 # built MODULE TOOL PACKAGE LDFLAGS: prints the path of TOOL, building it where the cache has none.
 built() {
 	module=$1 name=$2 package=$3 ldflags=$4
-	key=$(cat "$here/$module/go.mod" "$here/$module/go.sum" | sha256sum | cut -c1-16)
+	key=$(cd "$here/$module" && find . -name 'go.*' -o -name '*.go' | LC_ALL=C sort | xargs cat | sha256sum | cut -c1-16)
 	binary=$cache/$module-$key/$name
 	if [ ! -x "$binary" ]; then
 		command -v go >/dev/null || {
@@ -72,3 +72,4 @@ for name in kube-apiserver kube-controller-manager; do
 	provide kubernetes "$name" "k8s.io/kubernetes/cmd/$name" "$kubernetes_ldflags" 'v1\.36\.' --version
 done
 provide kubernetes kubectl k8s.io/kubernetes/cmd/kubectl "$kubernetes_ldflags" 'v1\.36\.' version --client
+ln -sf "$(built notation notation-go . "")" "$destination/notation-go"

@@ -9,6 +9,7 @@ mod fixture;
 mod keys;
 mod live;
 mod monitoring;
+mod notation;
 mod outages;
 mod pulls;
 mod registration;
@@ -52,6 +53,7 @@ const CASES: &[Case] = cases![
     tenants::lets_owners_of_namespaces_write_their_kinds_alone,
     pulls::reads_private_images_with_the_secrets_of_pods,
     keys::admits_each_kind_of_key_in_each_form,
+    notation::agrees_with_notation_go,
     registries::reads_private_registry_with_credentials_only,
     registries::answers_in_time_with_registry_slow,
     sizes::judges_review_of_six_mebibytes,
