@@ -5,6 +5,7 @@
 //! `match` that does not compile keeps its last good form, and without one closes everything.
 
 mod matching;
+mod notation;
 mod rules;
 mod trust_stores;
 mod verifiers;
@@ -23,6 +24,7 @@ use crate::resources::{self, GroupSpec, MatchSpec, RuleSpec, VerifierSpec};
 use crate::{Body, Document, DocumentError, DocumentKind, Origin, Sources, invalid};
 use trust_stores::TrustStores;
 
+pub(crate) use notation::stores as notation_stores;
 pub use trust_stores::StoreId;
 
 /// What a Snapshot holds beside policies.
@@ -91,7 +93,7 @@ pub fn compile(
         default_action: options.default_action,
         registries: options.registries.clone(),
         exempt_namespaces: options.exempt_namespaces.clone(),
-        expiries: stores.expiries(),
+        expiries: stores.expiries(factory),
     };
     Compiled { snapshot, problems }
 }
@@ -106,7 +108,11 @@ fn build(
     let built = catch_unwind(AssertUnwindSafe(|| factory.build(config, material)));
     built.unwrap_or_else(|_| {
         let reason = "cannot be built, which is a defect of Assay: report it".to_owned();
-        Err(ConfigError { field: "cosign".to_owned(), reason })
+        let field = match config {
+            VerifierConfig::Notation(_) => "notation",
+            _ => "cosign",
+        };
+        Err(ConfigError { field: field.to_owned(), reason })
     })
 }
 

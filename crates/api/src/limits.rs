@@ -22,6 +22,17 @@ pub const GLOB_LENGTH_MAX: usize = assay_core::REFERENCE_BYTES_MAX;
 pub const VERIFIERS_MAX: usize = 50;
 /// Keys of a policy, over all its verifiers; each costs a signature check per candidate.
 pub const KEYS_MAX: usize = 50;
+/// Trust stores of certificates that a verifier names, over all statements of a trust policy; each
+/// certificate is compared with each of a signature's.
+pub const CERTIFICATE_STORES_MAX: usize = 50;
+/// Trusted identities of a verifier, or of a statement of a trust policy.
+pub const IDENTITIES_MAX: usize = 50;
+/// Characters of a trusted identity: nine attributes of a name, the longest of some hundred.
+pub const IDENTITY_LENGTH_MAX: usize = 1_024;
+/// Statements of a trust policy.
+pub const STATEMENTS_MAX: usize = 50;
+/// Registry scopes of a statement.
+pub const SCOPES_MAX: usize = 100;
 /// Annotations that a verifier asks for.
 pub const ANNOTATIONS_MAX: usize = 20;
 /// Characters of such an annotation's key, and of its value; the key stands in messages.

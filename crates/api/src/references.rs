@@ -1,8 +1,10 @@
 //! What documents refer to, so that whoever keeps it at hand knows what to keep. `compile` asks its
 //! [`Sources`](crate::Sources) for nothing else.
 
-use crate::compile::StoreId;
-use crate::resources::{CosignSpec, KeyReference, KeySpec, PublicKeysSpec, VerifierSpec};
+use crate::compile::{StoreId, notation_stores};
+use crate::resources::{
+    CosignSpec, KeyReference, KeySpec, MaterialSpec, PublicKeysSpec, VerifierSpec,
+};
 use crate::{Body, Document};
 
 /// An entry of a Secret or ConfigMap.
@@ -62,8 +64,8 @@ impl Document {
     /// one that it may not name.
     pub fn material_reference(&self) -> Option<MaterialReference> {
         let own = self.store_id()?.namespace;
-        let keys = self.public_keys()?;
-        let (kind, reference) = match (&keys.secret_ref, &keys.config_map_ref) {
+        let material = self.material()?;
+        let (kind, reference) = match (material.secret_ref, material.config_map_ref) {
             (Some(secret), None) => (MaterialKind::Secret, secret),
             (None, Some(map)) => (MaterialKind::ConfigMap, map),
             _ => return None,
@@ -78,12 +80,29 @@ impl Document {
     }
 
     /// The public keys of the trust store in the document.
-    pub fn public_keys(&self) -> Option<&PublicKeysSpec> {
+    pub(crate) fn public_keys(&self) -> Option<&PublicKeysSpec> {
         match &self.body {
             Ok(Body::ClusterTrustStore(store)) => store.spec.public_keys.as_ref(),
             Ok(Body::TrustStore(store)) => store.spec.public_keys.as_ref(),
             _ => None,
         }
+    }
+
+    /// What stands in the trust store in the document itself.
+    pub fn inline_material(&self) -> Option<&str> {
+        self.material()?.inline.map(String::as_str)
+    }
+
+    /// What the trust store in the document holds; `None` where it does not say one thing.
+    pub(crate) fn material(&self) -> Option<MaterialSpec<'_>> {
+        let (public_keys, certificates) = match &self.body {
+            Ok(Body::ClusterTrustStore(store)) => {
+                (&store.spec.public_keys, &store.spec.certificates)
+            }
+            Ok(Body::TrustStore(store)) => (&store.spec.public_keys, &store.spec.certificates),
+            _ => return None,
+        };
+        MaterialSpec::new(public_keys.as_ref(), certificates.as_ref())
     }
 
     /// The trust stores that the policy in the document names, once for each verifier that does.
@@ -98,6 +117,9 @@ impl Document {
         let of_verifier = |(verifier, spec): (usize, &VerifierSpec)| {
             let keys = spec.cosign.iter().flat_map(|CosignSpec { keys, .. }| keys);
             let stores = keys.filter_map(|key| store(key, namespace));
+            let namespace = namespace.map(String::as_str);
+            let notation = spec.notation.iter().flat_map(|spec| notation_stores(spec, namespace));
+            let stores = stores.chain(notation.map(|(id, _)| id));
             stores.map(|store| StoreReference { verifier, store }).collect::<Vec<_>>()
         };
         verifiers.iter().enumerate().flat_map(of_verifier).collect()

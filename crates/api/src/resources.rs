@@ -4,6 +4,7 @@
 //! Doc comments on fields are what `kubectl explain` prints, so they are written for users.
 
 mod matching;
+mod notation;
 #[expect(clippy::duplicated_attributes, reason = "columns of one type")]
 mod policy;
 mod schema;
@@ -20,6 +21,11 @@ use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
 pub use matching::{KindsSpec, LabelExpressionSpec, LabelSelectorSpec, MatchSpec, Scope, Source};
+pub(crate) use notation::LEVEL_SKIP;
+pub use notation::{
+    Action, CertificateStoreSpec, Level, NotationSpec, OverrideSpec, SignatureVerificationSpec,
+    StatementSpec, TrustPolicySpec, VerifyTimestamp,
+};
 pub(crate) use policy::TRANSPARENCY_LOG_LATER;
 pub use policy::{
     AtLeastSpec, ClusterImageAdmissionPolicy, ClusterImageAdmissionPolicySpec, CosignSpec,
@@ -29,9 +35,10 @@ pub use policy::{
 };
 pub use schema::{schema, schemas};
 pub use status::{MESSAGE_LENGTH_MAX, PolicyStatus, RecentStatus, TrustStoreStatus, condition};
+pub(crate) use trust_store::MaterialSpec;
 pub use trust_store::{
-    ClusterTrustStore, ClusterTrustStoreSpec, KeyReference, PublicKeysSpec, TrustStore,
-    TrustStoreSpec,
+    CertificateKind, CertificatesSpec, ClusterTrustStore, ClusterTrustStoreSpec, KeyReference,
+    PublicKeysSpec, TrustStore, TrustStoreSpec,
 };
 
 /// The group and version of the resources, and of the configuration file.

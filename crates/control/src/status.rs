@@ -21,6 +21,7 @@ use crate::sources::ClusterSources;
 
 /// What begins each public key in PEM.
 const PUBLIC_KEY: &[u8] = b"-----BEGIN PUBLIC KEY-----";
+const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// A Snapshot, and what became of each object that it was made of.
 pub(crate) struct Built {
@@ -276,16 +277,15 @@ fn escapable(policy: &Policy) -> Option<Saying> {
     })
 }
 
-/// How many public keys the trust store in `document` holds.
+/// How many public keys or certificates the trust store in `document` holds, in PEM.
 fn keys(document: &Document, sources: &ClusterSources<'_>) -> Option<i64> {
-    let inline = document.public_keys().and_then(|keys| keys.inline.as_ref());
-    let bytes = match (inline, document.material_reference()) {
-        (Some(text), _) => text.clone().into_bytes(),
+    let bytes = match (document.inline_material(), document.material_reference()) {
+        (Some(text), _) => text.as_bytes().to_vec(),
         (None, Some(reference)) => sources.bytes(&reference).ok()?,
         (None, None) => return None,
     };
-    let count = bytes.windows(PUBLIC_KEY.len()).filter(|window| *window == PUBLIC_KEY).count();
-    i64::try_from(count).ok()
+    let count = |block: &[u8]| bytes.windows(block.len()).filter(|window| *window == block).count();
+    i64::try_from(count(PUBLIC_KEY).saturating_add(count(CERTIFICATE))).ok()
 }
 
 impl Said {

@@ -13,6 +13,50 @@ use crate::{Digest, Repository};
 pub enum VerifierConfig {
     /// Cosign and Sigstore signatures.
     Cosign(CosignConfig),
+    /// Notary Project signatures.
+    Notation(NotationConfig),
+}
+
+/// The configuration of a `notation` verifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotationConfig {
+    /// Where each trust store is that the trust policy names.
+    pub stores: Vec<CertificateStore>,
+    /// What a signature has to meet.
+    pub trust_policy: NotationTrustPolicy,
+    /// What the signed payload must say, by key.
+    pub user_metadata: BTreeMap<String, String>,
+}
+
+/// A trust store of certificates that a trust policy names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateStore {
+    /// What its certificates are for.
+    pub kind: CertificateKind,
+    /// Where it is.
+    pub source: KeySource,
+}
+
+/// The trust policy of a `notation` verifier, in the words of the Notary Project; none is read yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotationTrustPolicy {
+    /// A whole document, JSON. It names [`NotationConfig::stores`] as `type:name`.
+    Document(String),
+    /// What every image has to meet, under all of [`NotationConfig::stores`].
+    Statement(NotationStatement),
+}
+
+/// What a signature has to meet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NotationStatement {
+    /// Who may have signed: `*`, or `x509.subject: C=US, ST=WA, O=Acme`.
+    pub trusted_identities: Vec<String>,
+    /// `strict`, `permissive` or `audit`.
+    pub level: String,
+    /// Other actions than the level's, by check.
+    pub overrides: BTreeMap<String, String>,
+    /// `always` or `afterCertExpiry`.
+    pub verify_timestamp: String,
 }
 
 /// The configuration of a `cosign` verifier.
@@ -109,12 +153,55 @@ pub struct TrustMaterial {
 pub struct TrustStoreMaterial {
     /// Which store it is.
     pub source: KeySource,
-    /// PEM, one or more public keys.
+    /// What it holds.
+    pub kind: TrustStoreKind,
+    /// PEM, one or more public keys or certificates; or certificates in DER.
     pub bytes: Vec<u8>,
     /// The digest of the bytes.
     pub hash: Digest,
     /// When its keys count.
     pub validity: Validity,
+}
+
+/// What a trust store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TrustStoreKind {
+    /// X.509 certificates.
+    Certificates(CertificateKind),
+    /// Public keys.
+    #[default]
+    PublicKeys,
+}
+
+/// What the certificates of a trust store are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CertificateKind {
+    /// Signers.
+    Ca,
+    /// Signers that are trusted to say when they signed.
+    SigningAuthority,
+    /// Timestamps.
+    Tsa,
+}
+
+impl CertificateKind {
+    /// The name as trust policies have it: `signingAuthority`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ca => "ca",
+            Self::SigningAuthority => "signingAuthority",
+            Self::Tsa => "tsa",
+        }
+    }
+}
+
+impl fmt::Display for TrustStoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificates(kind) => write!(f, "certificates of type {}", kind.as_str()),
+            Self::PublicKeys => f.write_str("public keys"),
+        }
+    }
 }
 
 /// When keys count, both ends included; without an end, for good.
@@ -127,10 +214,16 @@ pub struct Validity {
 }
 
 impl TrustStoreMaterial {
-    /// The material of `source`, hashed; its keys count at any time.
+    /// The material of `source`, hashed: public keys that count at any time.
     pub fn new(source: KeySource, bytes: Vec<u8>) -> Self {
         let hash = Digest::sha256(&bytes);
-        Self { source, bytes, hash, validity: Validity::default() }
+        Self { source, kind: TrustStoreKind::default(), bytes, hash, validity: Validity::default() }
+    }
+
+    /// The same, but it holds what `kind` says.
+    #[must_use]
+    pub fn of_kind(self, kind: TrustStoreKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// The same, with keys that count within `validity` alone.
@@ -142,14 +235,14 @@ impl TrustStoreMaterial {
 
 impl fmt::Debug for TrustStoreMaterial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {} {:?}", self.source, self.hash, self.validity)
+        write!(f, "{:?} {} {} {:?}", self.source, self.kind, self.hash, self.validity)
     }
 }
 
 impl TrustMaterial {
-    /// What `source` holds.
-    pub fn store(&self, source: &KeySource) -> Option<&TrustStoreMaterial> {
-        self.stores.iter().find(|store| store.source == *source)
+    /// What `source` holds, as far as that is of `kind`.
+    pub fn store(&self, source: &KeySource, kind: TrustStoreKind) -> Option<&TrustStoreMaterial> {
+        self.stores.iter().find(|store| store.source == *source && store.kind == kind)
     }
 }
 

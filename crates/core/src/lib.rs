@@ -19,8 +19,10 @@ mod store_error;
 
 pub use access::{Access, AccessScope, Credential};
 pub use config::{
-    ConfigError, CosignConfig, HashAlgorithm, KeyConfig, KeySource, Platforms, SignatureRepository,
-    TrustMaterial, TrustStoreMaterial, Validity, VerifierConfig,
+    CertificateKind, CertificateStore, ConfigError, CosignConfig, HashAlgorithm, KeyConfig,
+    KeySource, NotationConfig, NotationStatement, NotationTrustPolicy, Platforms,
+    SignatureRepository, TrustMaterial, TrustStoreKind, TrustStoreMaterial, Validity,
+    VerifierConfig,
 };
 pub use descriptor::{Descriptor, Subject};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};

@@ -41,6 +41,8 @@ pub enum Manifest {
     Image {
         /// What kind of artifact it is: `artifactType`, else the config's media type.
         artifact_type: String,
+        /// The media type of its config.
+        config_media_type: String,
         /// The layers, in order.
         layers: Vec<Descriptor>,
         /// What it is about.
@@ -110,7 +112,8 @@ impl Manifest {
                 Ok(Self::Index { manifests: manifests.unwrap_or_default() })
             }
             (false, Some(config), layers, None) => Ok(Self::Image {
-                artifact_type: wire.artifact_type.unwrap_or(config.media_type),
+                artifact_type: wire.artifact_type.unwrap_or_else(|| config.media_type.clone()),
+                config_media_type: config.media_type,
                 layers: layers.unwrap_or_default(),
                 subject: wire.subject,
                 annotations: wire.annotations.unwrap_or_default().0,

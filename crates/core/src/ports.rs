@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::{
     Access, ConfigError, Credential, Descriptor, Digest, Outcome, ReasonCode, Repository, State,
-    StoreError, Subject, TrustMaterial, VerifierConfig,
+    StoreError, Subject, TrustMaterial, TrustStoreMaterial, VerifierConfig,
 };
 
 /// Which manifest of a repository.
@@ -400,4 +400,10 @@ pub trait VerifierFactory: Send + Sync {
         config: &VerifierConfig,
         material: &TrustMaterial,
     ) -> Result<Arc<dyn Verifier>, ConfigError>;
+
+    /// When the first certificate of a trust store expires; `None` where it holds none that can be
+    /// read.
+    fn expiry(&self, _: &TrustStoreMaterial) -> Option<Timestamp> {
+        None
+    }
 }

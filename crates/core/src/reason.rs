@@ -34,6 +34,18 @@ reason_codes! {
     SignatureInvalid = "SIGNATURE_INVALID",
     /// The evidence is about something else.
     SubjectMismatch = "SUBJECT_MISMATCH",
+    /// The signer is trusted, but is not who the policy asks for.
+    IdentityMismatch = "IDENTITY_MISMATCH",
+    /// The signature says of itself that it has expired.
+    SignatureExpired = "SIGNATURE_EXPIRED",
+    /// A certificate was not valid when it mattered.
+    CertificateExpired = "CERTIFICATE_EXPIRED",
+    /// A certificate is revoked.
+    CertificateRevoked = "CERTIFICATE_REVOKED",
+    /// Whether a certificate is revoked cannot be told.
+    RevocationUnknown = "REVOCATION_UNKNOWN",
+    /// A timestamp is missing, or proves nothing.
+    TimestampInvalid = "TIMESTAMP_INVALID",
     /// The signed payload lacks a required annotation.
     AnnotationMismatch = "ANNOTATION_MISMATCH",
     /// Content does not have the digest that it was asked for by.
@@ -81,6 +93,9 @@ impl ReasonCode {
             Self::AnnotationMismatch => {
                 "sign the image with the annotations that the policy asks for"
             }
+            Self::CertificateExpired | Self::CertificateRevoked => {
+                "sign the image again with a certificate that is valid"
+            }
             Self::DigestMismatch => {
                 "the registry serves other content than its digest says: push the image again"
             }
@@ -89,6 +104,7 @@ impl ReasonCode {
             Self::EvidenceTooLarge | Self::TooManyCandidates => {
                 "remove signatures and other artifacts that the image does not need"
             }
+            Self::IdentityMismatch => "have the image signed by an identity that the policy trusts",
             Self::ImageDenied | Self::NotCovered => "use an image that the policy allows",
             Self::ImageNotFound => "check the image's name, and that it was pushed",
             Self::ImageReferenceInvalid => "correct the image's name",
@@ -98,9 +114,15 @@ impl ReasonCode {
             Self::Overloaded | Self::RegistryThrottled | Self::Timeout => "try again shortly",
             Self::RegistryDenied => "give Assay access to the image's repository",
             Self::RegistryUnreachable => "try again when the registry answers",
-            Self::SignatureInvalid => "sign the image again",
+            Self::RevocationUnknown => {
+                "try again when the servers of the certificate authority answer"
+            }
+            Self::SignatureExpired | Self::SignatureInvalid => "sign the image again",
             Self::SignatureNotFound => "sign the image",
             Self::SubjectMismatch => "sign this very image: the signature found is about another",
+            Self::TimestampInvalid => {
+                "sign the image again with a timestamp of an authority that the policy trusts"
+            }
             Self::TagNotProven => "name the image by the tag that the policy asks for",
         }
     }

@@ -136,6 +136,51 @@ impl DistinguishedName {
     }
 }
 
+/// The distinguished name in `der`, of a certificate's subject or issuer, for people: the last part
+/// first and special characters escaped (RFC 4514), as Go prints it. What policies can't name is left
+/// out, and so is what is not text. Not to be compared with anything.
+pub fn name_text(der: &[u8]) -> String {
+    let mut parts = parts_text(der).unwrap_or_default();
+    parts.reverse();
+    parts.join(",")
+}
+
+fn parts_text(der: &[u8]) -> Result<Vec<String>, Malformed> {
+    let mut parts = der::only(SEQUENCE, der)?.reader();
+    let mut texts = Vec::new();
+    while !parts.is_empty() {
+        let mut part = parts.expect(SET)?.reader();
+        let mut attributes = Vec::new();
+        while !part.is_empty() {
+            let mut attribute = part.expect(SEQUENCE)?.reader();
+            let (oid, value) = (attribute.expect(OID)?.content, attribute.any()?);
+            let known = ATTRIBUTES.iter().find(|(_, known)| *known == oid);
+            if let (Some((name, _)), Some(value)) = (known, text_of(&value)) {
+                attributes.push(format!("{name}={}", escape(&value)));
+            }
+        }
+        if !attributes.is_empty() {
+            texts.push(attributes.join("+"));
+        }
+    }
+    Ok(texts)
+}
+
+fn escape(value: &str) -> String {
+    let mut escaped = String::with_capacity(value.len());
+    let last = value.chars().count().saturating_sub(1);
+    for (index, character) in value.chars().enumerate() {
+        let is_special = matches!(character, ',' | '+' | '"' | '\\' | '<' | '>' | ';')
+            || (character == '#' && index == 0)
+            || (character == ' ' && (index == 0 || index == last));
+        if is_special {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
 /// Why a text or a certificate's subject is no identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

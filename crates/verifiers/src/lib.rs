@@ -15,11 +15,13 @@
 )]
 
 mod cosign;
+mod notation;
 
 use std::sync::Arc;
 
 use assay_core::ports::{Verifier, VerifierFactory};
-use assay_core::{ConfigError, TrustMaterial, VerifierConfig};
+use assay_core::{ConfigError, TrustMaterial, TrustStoreMaterial, VerifierConfig};
+use jiff::Timestamp;
 
 /// The factory of every verifier that Assay has.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,11 +35,18 @@ impl VerifierFactory for Factory {
     ) -> Result<Arc<dyn Verifier>, ConfigError> {
         match config {
             VerifierConfig::Cosign(config) => Ok(Arc::new(cosign::Cosign::new(config, material)?)),
+            VerifierConfig::Notation(config) => {
+                Ok(Arc::new(notation::Notation::new(config, material)?))
+            }
             // Core's enum may grow; what is not known here never becomes a verifier that accepts.
             _ => Err(ConfigError {
                 field: "verifiers".to_owned(),
                 reason: "no verifier of this kind is built in".to_owned(),
             }),
         }
+    }
+
+    fn expiry(&self, store: &TrustStoreMaterial) -> Option<Timestamp> {
+        notation::expiry(store)
     }
 }

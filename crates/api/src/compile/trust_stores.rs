@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 
 use assay_core::ports::VerifierFactory;
 use assay_core::{
-    CosignConfig, KeyConfig, KeySource, TrustMaterial, TrustStoreMaterial, Validity, VerifierConfig,
+    CertificateStore, CosignConfig, KeyConfig, KeySource, TrustMaterial, TrustStoreKind,
+    TrustStoreMaterial, Validity, VerifierConfig,
 };
 use assay_policy::Invalid;
 use jiff::Timestamp;
@@ -14,7 +16,7 @@ use jiff::Timestamp;
 use super::{Problem, build};
 use crate::limits::{TIME_LENGTH_MAX, TRUST_STORE_BYTES_MAX};
 use crate::resources::{KeyReference, PublicKeysSpec};
-use crate::{Body, Document, Origin, Sources, invalid};
+use crate::{Document, Origin, Sources, invalid};
 
 /// Which trust store. As text `NAME` is a ClusterTrustStore and `NAMESPACE/NAME` a TrustStore, as in
 /// `--trust-store NAMESPACE/NAME=FILE`.
@@ -37,7 +39,7 @@ struct Store<'a> {
     content: Result<Content, Invalid>,
 }
 
-/// The keys of a store, hashed once, and when they count.
+/// What a store holds, hashed once, and when it counts.
 struct Content(TrustStoreMaterial);
 
 impl StoreId {
@@ -62,19 +64,13 @@ impl<'a> TrustStores<'a> {
         let mut stores: BTreeMap<StoreId, Store<'a>> = BTreeMap::new();
         for (id, bytes) in stand_ins {
             let bytes = checked(bytes.clone(), "--trust-store");
-            let content = bytes.map(|bytes| Content::new(id, bytes, Validity::default()));
+            let content = bytes.map(|bytes| Content::new(id, bytes));
             stores.insert(id.clone(), Store { origin: None, content });
         }
         for document in documents {
-            let (metadata, public_keys) = match &document.body {
-                Ok(Body::ClusterTrustStore(store)) => (&store.metadata, &store.spec.public_keys),
-                Ok(Body::TrustStore(store)) => (&store.metadata, &store.spec.public_keys),
-                _ => continue,
-            };
-            let name = metadata.name.clone().unwrap_or_default();
-            let id = StoreId { namespace: metadata.namespace.clone(), name };
+            let Some(id) = document.store_id() else { continue };
             let content = match stores.get(&id) {
-                None => read(&id, &document.origin, public_keys.as_ref(), sources),
+                None => read(&id, document, sources),
                 Some(Store { origin: None, .. }) => continue,
                 Some(Store { origin: Some(first), .. }) => {
                     let reason = format!("is given twice: {first}; {}", document.origin);
@@ -86,23 +82,38 @@ impl<'a> TrustStores<'a> {
         Self { stores }
     }
 
-    /// What the store `id` holds, as that of `source`, or why that cannot be told.
+    /// What the store `id` holds, as that of `source`, or why that cannot be told. What stands in for
+    /// a store is of the kind that is `wanted`; a document says itself which it is.
     pub(super) fn material(
         &self,
         id: &StoreId,
         source: KeySource,
+        wanted: TrustStoreKind,
     ) -> Result<TrustStoreMaterial, String> {
         match self.stores.get(id) {
-            Some(Store { content: Ok(content), .. }) => Ok(content.material(source)),
+            Some(Store { content: Ok(content), origin: None }) => {
+                Ok(content.material(source).of_kind(wanted))
+            }
+            Some(Store { content: Ok(content), .. }) if content.0.kind == wanted => {
+                Ok(content.material(source))
+            }
+            Some(Store { content: Ok(content), .. }) => {
+                Err(format!("{id} holds {}, and {wanted} are needed", content.0.kind))
+            }
             Some(Store { content: Err(invalid), .. }) => Err(format!("{id}: {invalid}")),
             None => Err(format!("{id} does not exist")),
         }
     }
 
-    /// When stores expire, where they do.
-    pub(super) fn expiries(&self) -> BTreeMap<String, Timestamp> {
+    /// When stores expire, where they do: by their window, or by the first of their certificates.
+    pub(super) fn expiries(&self, factory: &dyn VerifierFactory) -> BTreeMap<String, Timestamp> {
         let expiry = |(id, store): (&StoreId, &Store<'_>)| {
-            let expiry = store.content.as_ref().ok()?.0.validity.not_after?;
+            let material = &store.content.as_ref().ok()?.0;
+            let of_certificates = || {
+                // A panic is a defect, and stops nothing else: certificates are what tenants write.
+                catch_unwind(AssertUnwindSafe(|| factory.expiry(material))).ok().flatten()
+            };
+            let expiry = material.validity.not_after.or_else(of_certificates)?;
             let namespace = id.namespace.iter().map(|namespace| format!("{namespace}/"));
             Some((namespace.chain([id.name.clone()]).collect(), expiry))
         };
@@ -125,9 +136,9 @@ impl<'a> TrustStores<'a> {
 }
 
 impl Content {
-    fn new(id: &StoreId, bytes: Vec<u8>, validity: Validity) -> Self {
+    fn new(id: &StoreId, bytes: Vec<u8>) -> Self {
         let source = KeySource::ClusterTrustStore(id.name.clone());
-        Self(TrustStoreMaterial::new(source, bytes).within(validity))
+        Self(TrustStoreMaterial::new(source, bytes))
     }
 
     /// The keys as those of `source`, which is what a verifier calls the store.
@@ -137,44 +148,54 @@ impl Content {
 
     /// Why no verifier could be built from the store alone; `None` where one can.
     fn unusable(&self, factory: &dyn VerifierFactory) -> Option<Invalid> {
-        let key = KeyConfig { source: self.0.source.clone(), hash_algorithm: None };
-        let config = CosignConfig { keys: vec![key], ..CosignConfig::default() };
+        let source = self.0.source.clone();
+        let (field, config) = match self.0.kind {
+            TrustStoreKind::PublicKeys => {
+                let keys = vec![KeyConfig { source, hash_algorithm: None }];
+                let config = CosignConfig { keys, ..CosignConfig::default() };
+                ("spec.publicKeys", VerifierConfig::Cosign(config))
+            }
+            TrustStoreKind::Certificates(kind) => {
+                let stores = vec![CertificateStore { kind, source }];
+                ("spec.certificates", VerifierConfig::Notation(super::notation::anyone(stores)))
+            }
+        };
         let material = TrustMaterial { stores: vec![self.0.clone()] };
-        let error = build(factory, &VerifierConfig::Cosign(config), &material).err()?;
-        Some(invalid("spec.publicKeys", error.reason))
+        let error = build(factory, &config, &material).err()?;
+        Some(invalid(field, error.reason))
     }
 }
 
-fn read(
-    id: &StoreId,
-    origin: &Origin,
-    public_keys: Option<&PublicKeysSpec>,
-    sources: &dyn Sources,
-) -> Result<Content, Invalid> {
-    const FIELD: &str = "spec.publicKeys";
-    let Some(spec) = public_keys else {
-        return Err(invalid(FIELD, "is needed: a trust store without keys trusts nobody"));
+fn read(id: &StoreId, document: &Document, sources: &dyn Sources) -> Result<Content, Invalid> {
+    let Some(spec) = document.material() else {
+        return Err(invalid(
+            "spec",
+            "needs exactly one of publicKeys, certificates: a trust store without any trusts nobody",
+        ));
     };
+    let place = spec.field;
     let read = |field: &str, bytes: Result<Vec<u8>, String>| {
-        let field = format!("{FIELD}.{field}");
+        let field = format!("{place}.{field}");
         checked(bytes.map_err(|reason| invalid(&field, reason))?, &field)
     };
-    let bytes = match (&spec.inline, &spec.secret_ref, &spec.config_map_ref, &spec.file) {
+    let bytes = match (spec.inline, spec.secret_ref, spec.config_map_ref, spec.file) {
         (Some(text), None, None, None) => read("inline", Ok(text.clone().into_bytes())),
         (None, Some(secret), None, None) => {
             let namespace = reference_namespace(id, secret)
-                .map_err(|reason| invalid(format!("{FIELD}.secretRef.namespace"), reason))?;
+                .map_err(|reason| invalid(format!("{place}.secretRef.namespace"), reason))?;
             read("secretRef", sources.secret(namespace, &secret.name, &secret.key))
         }
         (None, None, Some(map), None) => {
             let namespace = reference_namespace(id, map)
-                .map_err(|reason| invalid(format!("{FIELD}.configMapRef.namespace"), reason))?;
+                .map_err(|reason| invalid(format!("{place}.configMapRef.namespace"), reason))?;
             read("configMapRef", sources.config_map(namespace, &map.name, &map.key))
         }
-        (None, None, None, Some(file)) => read("file", sources.file(origin, file)),
-        _ => Err(invalid(FIELD, "needs exactly one of inline, secretRef, configMapRef, file")),
+        (None, None, None, Some(file)) => read("file", sources.file(&document.origin, file)),
+        _ => Err(invalid(place, "needs exactly one of inline, secretRef, configMapRef, file")),
     }?;
-    Ok(Content::new(id, bytes, validity(spec)?))
+    let validity = document.public_keys().map(validity).transpose()?.unwrap_or_default();
+    let Content(material) = Content::new(id, bytes);
+    Ok(Content(material.of_kind(spec.kind).within(validity)))
 }
 
 /// When the keys of a store count.

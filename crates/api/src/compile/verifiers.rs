@@ -7,15 +7,17 @@ use std::sync::Arc;
 use assay_core::ports::{Verifier, VerifierFactory};
 use assay_core::{
     CosignConfig, KeyConfig, KeySource, Repository, SignatureRepository, TrustMaterial,
-    VerifierConfig,
+    TrustStoreKind, VerifierConfig,
 };
 use assay_policy::{Invalid, PolicyId};
 
 use super::trust_stores::{StoreId, TrustStores};
-use super::{PolicySpec, build};
+use super::{PolicySpec, build, notation};
 use crate::invalid;
 use crate::limits::{ANNOTATION_LENGTH_MAX, ANNOTATIONS_MAX};
-use crate::resources::{KeySpec, TRANSPARENCY_LOG_LATER, TransparencyLog, VerifierSpec};
+use crate::resources::{
+    CosignSpec, KeySpec, TRANSPARENCY_LOG_LATER, TransparencyLog, VerifierSpec,
+};
 
 /// The verifiers of a policy, in its order. `registries` are the hosts of the configuration.
 pub(super) fn compile(
@@ -34,10 +36,10 @@ pub(super) fn compile(
 }
 
 /// A field within a verifier, and what is wrong with it.
-struct VerifierError(String, String);
+pub(super) struct VerifierError(String, String);
 
 impl VerifierError {
-    fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(super) fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self(field.into(), reason.into())
     }
 
@@ -52,16 +54,29 @@ fn lower(
     stores: &TrustStores<'_>,
     registries: &BTreeSet<String>,
 ) -> Result<(VerifierConfig, TrustMaterial), VerifierError> {
-    let Some(cosign) = &spec.cosign else {
-        return Err(VerifierError::new(
+    match (&spec.cosign, &spec.notation) {
+        (Some(cosign), None) => lower_cosign(policy, cosign, stores, registries),
+        (None, Some(notation)) => {
+            let (config, material) = notation::lower(policy, notation, stores)?;
+            Ok((VerifierConfig::Notation(config), material))
+        }
+        _ => Err(VerifierError::new(
             "cosign",
-            "is needed: a verifier without a type verifies nothing",
-        ));
-    };
+            "needs exactly one of cosign, notation: a verifier has one type",
+        )),
+    }
+}
+
+fn lower_cosign(
+    policy: &PolicyId,
+    cosign: &CosignSpec,
+    stores: &TrustStores<'_>,
+    registries: &BTreeSet<String>,
+) -> Result<(VerifierConfig, TrustMaterial), VerifierError> {
     if cosign.transparency_log != TransparencyLog::Ignored {
         return Err(VerifierError::new("cosign.transparencyLog", TRANSPARENCY_LOG_LATER));
     }
-    check_annotations(&cosign.annotations)?;
+    check_texts("cosign.annotations", &cosign.annotations)?;
     let (keys, material) = keys(policy, &cosign.keys, stores)?;
     let place = cosign.signature_repository.as_deref();
     let config = CosignConfig {
@@ -94,9 +109,9 @@ fn keys(
         if keys.contains(&key) {
             return Err(VerifierError::new(field, "names a trust store twice"));
         }
-        if material.store(&key.source).is_none() {
+        if material.store(&key.source, TrustStoreKind::PublicKeys).is_none() {
             let id = StoreId::new(&key.source, policy.namespace.as_deref());
-            let read = stores.material(&id, key.source.clone());
+            let read = stores.material(&id, key.source.clone(), TrustStoreKind::PublicKeys);
             material.stores.push(read.map_err(|reason| VerifierError::new(field, reason))?);
         }
         keys.push(key);
@@ -104,8 +119,12 @@ fn keys(
     Ok((keys, material))
 }
 
-fn check_annotations(annotations: &BTreeMap<String, String>) -> Result<(), VerifierError> {
-    let wrong = |reason: String| Err(VerifierError::new("cosign.annotations", reason));
+/// Refuses more, and longer, texts than a payload may be asked for in `field`.
+pub(super) fn check_texts(
+    field: &str,
+    annotations: &BTreeMap<String, String>,
+) -> Result<(), VerifierError> {
+    let wrong = |reason: String| Err(VerifierError::new(field, reason));
     if annotations.len() > ANNOTATIONS_MAX {
         return wrong(format!("has more than {ANNOTATIONS_MAX} entries"));
     }

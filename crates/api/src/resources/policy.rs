@@ -6,7 +6,7 @@ use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{MatchSpec, cel, exactly_one};
+use super::{MatchSpec, NotationSpec, cel, exactly_one};
 use crate::limits::{
     ANNOTATION_LENGTH_MAX, ANNOTATIONS_MAX, DENY_LENGTH_MAX, GLOB_LENGTH_MAX, GLOBS_MAX,
     GROUPS_MAX, KEYS_MAX, NAME_LENGTH_MAX, NAMES_MAX, OBJECT_NAME_LENGTH_MAX, RULES_MAX,
@@ -54,6 +54,12 @@ const NAME: &str = r"^[A-Za-z0-9][-A-Za-z0-9_.]*$";
          !has(v.cosign) || v.cosign.keys.all(k, !has(k.clusterTrustStore)))",
         "in a ClusterImageAdmissionPolicy trustStore names a ClusterTrustStore; \
          clusterTrustStore is for ImageAdmissionPolicies"
+    ),
+    cel(
+        "!has(self.verifiers) || self.verifiers.all(v, \
+         !has(v.notation) || !has(v.notation.clusterTrustStores))",
+        "in a ClusterImageAdmissionPolicy trustStores names ClusterTrustStores; \
+         clusterTrustStores is for ImageAdmissionPolicies"
     ),
 ]))]
 pub struct ClusterImageAdmissionPolicySpec {
@@ -159,7 +165,7 @@ pub struct ImageAdmissionPolicySpec {
 /// A check of an image's evidence, under a name; exactly one type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-kubernetes-validations" = [exactly_one(&["cosign"])]))]
+#[schemars(extend("x-kubernetes-validations" = [exactly_one(&["cosign", "notation"])]))]
 pub struct VerifierSpec {
     /// The name by which rules, groups and messages speak of it. Example: `release-signature`.
     #[schemars(length(min = 1, max = NAME_LENGTH_MAX), regex(pattern = NAME))]
@@ -167,6 +173,9 @@ pub struct VerifierSpec {
     /// A Cosign signature on the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cosign: Option<CosignSpec>,
+    /// A Notary Project signature on the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notation: Option<NotationSpec>,
 }
 
 /// A Cosign signature on the image, by one of some keys.
@@ -458,7 +467,7 @@ fn names(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// The schema of the annotations of a signed payload.
-fn annotations(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn annotations(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "additionalProperties": {"type": "string", "maxLength": ANNOTATION_LENGTH_MAX},

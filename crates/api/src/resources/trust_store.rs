@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use assay_core::TrustStoreKind;
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -34,16 +35,22 @@ use crate::limits::{OBJECT_NAME_LENGTH_MAX, TIME_LENGTH_MAX, TRUST_STORE_BYTES_M
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     derive = "PartialEq",
-    doc = "Public keys that ClusterImageAdmissionPolicies name as `trustStore`, and \
+    doc = "Public keys or certificates that ClusterImageAdmissionPolicies name as `trustStore`, and \
            ImageAdmissionPolicies as `clusterTrustStore`."
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
-    exactly_one(&["publicKeys"]),
+    exactly_one(&["publicKeys", "certificates"]),
     cel(
         "!has(self.publicKeys) || (\
          (!has(self.publicKeys.secretRef) || has(self.publicKeys.secretRef.__namespace__)) && \
          (!has(self.publicKeys.configMapRef) || has(self.publicKeys.configMapRef.__namespace__)))",
+        "a reference of a ClusterTrustStore needs its namespace"
+    ),
+    cel(
+        "!has(self.certificates) || (\
+         (!has(self.certificates.secretRef) || has(self.certificates.secretRef.__namespace__)) && \
+         (!has(self.certificates.configMapRef) || has(self.certificates.configMapRef.__namespace__)))",
         "a reference of a ClusterTrustStore needs its namespace"
     ),
 ]))]
@@ -51,6 +58,9 @@ pub struct ClusterTrustStoreSpec {
     /// Public keys in PEM; any of them holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_keys: Option<PublicKeysSpec>,
+    /// X.509 certificates that signatures of the Notary Project lead to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<CertificatesSpec>,
 }
 
 /// Keys that policies of the namespace trust.
@@ -79,15 +89,21 @@ pub struct ClusterTrustStoreSpec {
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     derive = "PartialEq",
-    doc = "Public keys that the ImageAdmissionPolicies of the namespace name as `trustStore`."
+    doc = "Public keys or certificates that the ImageAdmissionPolicies of the namespace name as `trustStore`."
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
-    exactly_one(&["publicKeys"]),
+    exactly_one(&["publicKeys", "certificates"]),
     cel(
         "!has(self.publicKeys) || (\
          (!has(self.publicKeys.secretRef) || !has(self.publicKeys.secretRef.__namespace__)) && \
          (!has(self.publicKeys.configMapRef) || !has(self.publicKeys.configMapRef.__namespace__)))",
+        "a reference of a TrustStore stays in its namespace and names none"
+    ),
+    cel(
+        "!has(self.certificates) || (\
+         (!has(self.certificates.secretRef) || !has(self.certificates.secretRef.__namespace__)) && \
+         (!has(self.certificates.configMapRef) || !has(self.certificates.configMapRef.__namespace__)))",
         "a reference of a TrustStore stays in its namespace and names none"
     ),
 ]))]
@@ -95,6 +111,9 @@ pub struct TrustStoreSpec {
     /// Public keys in PEM; any of them holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_keys: Option<PublicKeysSpec>,
+    /// X.509 certificates that signatures of the Notary Project lead to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<CertificatesSpec>,
 }
 
 /// Where public keys stand, one or more in PEM, in exactly one of `inline`, `secretRef` and
@@ -128,6 +147,95 @@ pub struct PublicKeysSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
     pub not_after: Option<String>,
+}
+
+/// What certificates are for, and where they stand, one or more in PEM or DER, in exactly one of
+/// `inline`, `secretRef` and `configMapRef`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [exactly_one(&["inline", "secretRef", "configMapRef"])]))]
+pub struct CertificatesSpec {
+    /// What they are for: `ca`, signers; `signingAuthority`, signers that are trusted to say when they
+    /// signed; `tsa`, timestamps.
+    #[serde(rename = "type")]
+    pub kind: CertificateKind,
+    /// The certificates themselves, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = TRUST_STORE_BYTES_MAX))]
+    pub inline: Option<String>,
+    /// A key of a Secret. Example: `{name: vendor, key: ca.crt}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<KeyReference>,
+    /// A key of a ConfigMap. Example: `{name: vendor, key: ca.crt}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_ref: Option<KeyReference>,
+    /// A file, relative to the document. Only documents that are read from files can name one, so
+    /// the CRD does not have the field, and the API server refuses it as unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub file: Option<PathBuf>,
+}
+
+/// What certificates are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum CertificateKind {
+    /// Signers.
+    Ca,
+    /// Signers that are trusted to say when they signed.
+    SigningAuthority,
+    /// Timestamps.
+    Tsa,
+}
+
+impl From<CertificateKind> for assay_core::CertificateKind {
+    fn from(kind: CertificateKind) -> Self {
+        match kind {
+            CertificateKind::Ca => Self::Ca,
+            CertificateKind::SigningAuthority => Self::SigningAuthority,
+            CertificateKind::Tsa => Self::Tsa,
+        }
+    }
+}
+
+/// What a trust store holds and where it stands, whichever of the two it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MaterialSpec<'a> {
+    /// The field that says so.
+    pub(crate) field: &'static str,
+    pub(crate) kind: TrustStoreKind,
+    pub(crate) inline: Option<&'a String>,
+    pub(crate) secret_ref: Option<&'a KeyReference>,
+    pub(crate) config_map_ref: Option<&'a KeyReference>,
+    pub(crate) file: Option<&'a PathBuf>,
+}
+
+impl<'a> MaterialSpec<'a> {
+    /// The one of the two that is given; `None` where neither or both are.
+    pub(crate) fn new(
+        public_keys: Option<&'a PublicKeysSpec>,
+        certificates: Option<&'a CertificatesSpec>,
+    ) -> Option<Self> {
+        match (public_keys, certificates) {
+            (Some(keys), None) => Some(Self {
+                field: "spec.publicKeys",
+                kind: TrustStoreKind::PublicKeys,
+                inline: keys.inline.as_ref(),
+                secret_ref: keys.secret_ref.as_ref(),
+                config_map_ref: keys.config_map_ref.as_ref(),
+                file: keys.file.as_ref(),
+            }),
+            (None, Some(certificates)) => Some(Self {
+                field: "spec.certificates",
+                kind: TrustStoreKind::Certificates(certificates.kind.into()),
+                inline: certificates.inline.as_ref(),
+                secret_ref: certificates.secret_ref.as_ref(),
+                config_map_ref: certificates.config_map_ref.as_ref(),
+                file: certificates.file.as_ref(),
+            }),
+            _ => None,
+        }
+    }
 }
 
 /// The schema of a time (RFC 3339) that may be absent.

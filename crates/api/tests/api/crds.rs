@@ -91,6 +91,8 @@ fn enums_and_defaults_are_cased_as_documented() {
         }
     });
     let operator = "matchExpressions[].operator: In NotIn Exists DoesNotExist = null";
+    let (overriding, actions) = ("override", "enforce log skip = null");
+    let document = "verifiers[].notation.trustPolicy.trustPolicies[].signatureVerification";
     assert_eq!(
         found,
         [
@@ -106,6 +108,19 @@ fn enums_and_defaults_are_cased_as_documented() {
             "verifiers[].cosign.keys[].hashAlgorithm: sha256 sha384 sha512 = null",
             "verifiers[].cosign.platforms: all index = \"index\"",
             "verifiers[].cosign.transparencyLog: ignored optional required = \"ignored\"",
+            "verifiers[].notation.clusterTrustStores[].type: ca signingAuthority tsa = null",
+            "verifiers[].notation.level: audit permissive skip strict = null",
+            &format!("verifiers[].notation.{overriding}.authenticTimestamp: {actions}"),
+            &format!("verifiers[].notation.{overriding}.authenticity: {actions}"),
+            &format!("verifiers[].notation.{overriding}.expiry: {actions}"),
+            &format!("verifiers[].notation.{overriding}.revocation: {actions}"),
+            &format!("verifiers[].notation.revocation: {actions}"),
+            &format!("{document}.{overriding}.authenticTimestamp: {actions}"),
+            &format!("{document}.{overriding}.authenticity: {actions}"),
+            &format!("{document}.{overriding}.expiry: {actions}"),
+            &format!("{document}.{overriding}.revocation: {actions}"),
+            "verifiers[].notation.trustStores[].type: ca signingAuthority tsa = null",
+            "verifiers[].notation.verifyTimestamp: afterCertExpiry always = null",
         ]
     );
 }

@@ -150,8 +150,8 @@ fn names_the_field_that_does_not_fit() {
         ("{rules:", "{requireDigest: yes, rules:", "spec.requireDigest"),
         (
             "{rules:",
-            "{verifiers: [{name: a, notation: {}}], rules:",
-            "spec.verifiers[0].notation: unknown field",
+            "{verifiers: [{name: a, keyless: {}}], rules:",
+            "spec.verifiers[0].keyless: unknown field",
         ),
         (
             "{rules:",

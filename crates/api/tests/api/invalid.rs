@@ -211,7 +211,7 @@ fn verifiers_that_cannot_be_meant() {
         check_part(("verifiers", "verifiers[0].cosign"), (name, verifiers, refused, field));
     }
     for (name, verifier, refused, field) in [
-        ("no type", json!({"name": "v"}), Rule("", "cosign is needed"), ".cosign"),
+        ("no type", json!({"name": "v"}), Rule("", "exactly one of cosign, notation"), ".cosign"),
         (
             "an unknown type",
             json!({"name": "v", "keyless": {}}),
@@ -280,7 +280,14 @@ fn trust_stores_that_cannot_be_meant() {
     const ONE: &str = "exactly one of inline, secretRef, configMapRef";
     let reference = json!({"namespace": "n", "name": "s", "key": "k"});
     let cases = [
-        ("nothing", json!({}), Rule("spec", "publicKeys is needed"), "spec.publicKeys"),
+        ("nothing", json!({}), Rule("spec", "exactly one of publicKeys, certificates"), "spec"),
+        (
+            "both",
+            json!({"publicKeys": {"inline": "PUBLIC KEY"},
+                "certificates": {"type": "ca", "inline": "CERTIFICATE"}}),
+            Rule("spec", "exactly one of publicKeys, certificates"),
+            "spec",
+        ),
         ("no source", json!({"publicKeys": {}}), Rule("spec.publicKeys", ONE), "spec.publicKeys"),
         (
             "two sources",
@@ -324,6 +331,39 @@ fn trust_stores_that_cannot_be_meant() {
             json!({"publicKeys": {"inline": "PUBLIC KEY", "notAfter": "tomorrow"}}),
             Never,
             "spec.publicKeys.notAfter",
+        ),
+    ];
+    for (name, spec, refused, field) in cases {
+        check(name, "ClusterTrustStore", &spec, &refused, field);
+    }
+}
+
+#[test]
+fn stores_of_certificates_that_cannot_be_meant() {
+    let cases = [
+        (
+            "certificates of no type",
+            json!({"certificates": {"inline": "CERTIFICATE"}}),
+            Schema("spec.certificates", "required"),
+            "spec.certificates",
+        ),
+        (
+            "certificates of an unknown type",
+            json!({"certificates": {"type": "tls", "inline": "CERTIFICATE"}}),
+            Schema("spec.certificates.type", "enum"),
+            "spec.certificates.type",
+        ),
+        (
+            "certificates that are none",
+            json!({"certificates": {"type": "ca", "inline": "PUBLIC KEY"}}),
+            Never,
+            "spec.certificates",
+        ),
+        (
+            "certificates in a Secret of no namespace",
+            json!({"certificates": {"type": "ca", "secretRef": {"name": "s", "key": "k"}}}),
+            Rule("spec", "a reference of a ClusterTrustStore needs its namespace"),
+            "spec.certificates.secretRef.namespace",
         ),
     ];
     for (name, spec, refused, field) in cases {

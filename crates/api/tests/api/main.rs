@@ -7,6 +7,7 @@ mod configuration;
 mod crds;
 mod documents;
 mod invalid;
+mod notation;
 mod references;
 mod samples;
 mod schemas;

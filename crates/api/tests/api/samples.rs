@@ -29,7 +29,7 @@ fn policies_compile() {
     assert_eq!(compiled.problems, []);
     let names: Vec<String> =
         compiled.snapshot.policies.iter().map(|policy| policy.id.to_string()).collect();
-    assert_eq!(names, ["release-images", "signed-by-default", "web/shop-images"]);
+    assert_eq!(names, ["release-images", "signed-by-default", "vendor-images", "web/shop-images"]);
 }
 
 #[test]

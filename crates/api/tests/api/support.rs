@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use assay_api::{CompileOptions, Compiled, Document, GivenSources, compile, read_documents};
 use assay_core::ports::{Context, Verifier, VerifierFactory};
-use assay_core::{ConfigError, Digest, Outcome, Subject, TrustMaterial, VerifierConfig};
+use assay_core::{
+    ConfigError, Digest, NotationConfig, Outcome, Subject, TrustMaterial, TrustStoreKind,
+    TrustStoreMaterial, VerifierConfig,
+};
 use assay_policy::Snapshot;
+use jiff::Timestamp;
 
 pub(crate) struct FakeFactory;
 
@@ -33,10 +37,16 @@ impl VerifierFactory for FakeFactory {
         config: &VerifierConfig,
         material: &TrustMaterial,
     ) -> Result<Arc<dyn Verifier>, ConfigError> {
-        let VerifierConfig::Cosign(cosign) = config else { unreachable!("there is no other type") };
+        let cosign = match config {
+            VerifierConfig::Cosign(cosign) => cosign,
+            VerifierConfig::Notation(notation) => return build_notation(notation, material),
+            _ => unreachable!("there is no other type"),
+        };
         assert!(!cosign.keys.is_empty(), "a keyed verifier without keys reached the factory");
         for (index, key) in cosign.keys.iter().enumerate() {
-            let store = material.store(&key.source).expect("each store that is named is given");
+            let store = material
+                .store(&key.source, TrustStoreKind::PublicKeys)
+                .expect("each store that is named is given");
             let text = String::from_utf8_lossy(&store.bytes);
             assert!(!text.contains("BOMB"), "a defect, as the test wants it");
             if !text.contains("PUBLIC KEY") {
@@ -47,6 +57,29 @@ impl VerifierFactory for FakeFactory {
         let fingerprint = Digest::sha256(format!("{config:?} {material:?}").as_bytes());
         Ok(Arc::new(FakeVerifier(fingerprint)))
     }
+
+    fn expiry(&self, store: &TrustStoreMaterial) -> Option<Timestamp> {
+        let text = String::from_utf8_lossy(&store.bytes);
+        assert!(!text.contains("BOMB"), "a defect, as the test wants it");
+        text.split_once("CERTIFICATE until ")?.1.trim().parse().ok()
+    }
+}
+
+/// Takes certificates that say so.
+fn build_notation(
+    config: &NotationConfig,
+    material: &TrustMaterial,
+) -> Result<Arc<dyn Verifier>, ConfigError> {
+    for named in &config.stores {
+        let kind = TrustStoreKind::Certificates(named.kind);
+        let store = material.store(&named.source, kind).expect("each store that is named is given");
+        if !String::from_utf8_lossy(&store.bytes).contains("CERTIFICATE") {
+            let field = "notation.trustStores".to_owned();
+            return Err(ConfigError { field, reason: "holds no certificate".to_owned() });
+        }
+    }
+    let fingerprint = Digest::sha256(format!("{config:?} {material:?}").as_bytes());
+    Ok(Arc::new(FakeVerifier(fingerprint)))
 }
 
 /// The documents in `text`, as of the file `policies/p.yaml`.

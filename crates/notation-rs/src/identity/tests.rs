@@ -219,3 +219,17 @@ fn never_panics_on_mutated_names() {
         }
     }
 }
+
+#[test]
+fn writes_names_for_people() {
+    use crate::signer::name;
+    let cases: [(&[(&str, &str)], &str); 3] = [
+        (&[("C", "US"), ("O", "Acme"), ("CN", "a")], "CN=a,O=Acme,C=US"),
+        (&[("O", "Acme, \"Inc\"+"), ("CN", " #a ")], "CN=\\ #a\\ ,O=Acme\\, \\\"Inc\\\"\\+"),
+        (&[("CN", "#a#")], "CN=\\#a#"),
+    ];
+    for (parts, expect) in cases {
+        assert_eq!(name_text(&name(parts)), expect);
+    }
+    assert_eq!(name_text(b"junk"), "");
+}

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use assay_core::{
-    ConfigError, CosignConfig, Digest, KeyConfig, ReasonCode, SignerId, TrustMaterial, Validity,
+    ConfigError, CosignConfig, Digest, KeyConfig, ReasonCode, SignerId, TrustMaterial,
+    TrustStoreKind, Validity,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -198,7 +199,8 @@ impl StoreError {
 
 /// The keys of one store, and when they count.
 fn read(entry: &KeyConfig, material: &TrustMaterial) -> Result<(Vec<Key>, Validity), StoreError> {
-    let store = material.store(&entry.source).ok_or(StoreError::Missing)?;
+    let store =
+        material.store(&entry.source, TrustStoreKind::PublicKeys).ok_or(StoreError::Missing)?;
     let grant = Grant { store: entry.source.name().to_owned(), validity: store.validity };
     let parse = |der: &Vec<u8>| Key::parse(der, entry, grant.clone());
     let keys: Result<_, _> = pem::public_keys(&store.bytes)?.iter().map(parse).collect();
