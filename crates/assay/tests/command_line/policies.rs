@@ -39,7 +39,7 @@ const BROKEN: &[Broken] = &[
         name: "an unknown kind of verifier",
         from: "cosign: {",
         to: "cosine: {",
-        stderr: &["spec.verifiers[0].cosine", "or `cosign`"],
+        stderr: &["spec.verifiers[0].cosine", "`cosign`"],
     },
     Broken {
         name: "two verifiers of one name",
