@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
+use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -26,7 +26,7 @@ use tokio_rustls::server::TlsStream;
 use crate::accept::{Listener, Phase, Seat, ended, finish_once};
 use crate::callers::Callers;
 use crate::handler::{Handler, Judge};
-use crate::plain::text;
+use crate::plain::{retry_later, text};
 
 /// Connections open at once. An API server holds a few; half of the file descriptors that a
 /// process has by default are left for registries.
@@ -123,9 +123,7 @@ impl<J: Judge> Service<J> {
         }
         seat.keep();
         let Ok(_in_flight) = self.gate.try_read() else {
-            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "stopping");
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            return response;
+            return retry_later("stopping");
         };
         self.handler.respond(request).await
     }

@@ -291,7 +291,7 @@ impl Client {
         let response = self.0.send_request(request).await.unwrap();
         let connection = response.headers().get(CONNECTION).cloned();
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-            assert_eq!(response.headers()[RETRY_AFTER], "1");
+            assert_eq!(response.headers()[header::RETRY_AFTER], "1");
         }
         let status = response.status();
         response.into_body().collect().await.unwrap();
