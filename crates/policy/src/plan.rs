@@ -111,8 +111,10 @@ impl Plan {
         let mut images: Vec<PlannedImage> = Vec::new();
         for view in request.views() {
             let matches = view.matches(snapshot, request, namespace);
+            let added = view.added();
             for written in view.images() {
-                let Some(image) = view.plan_image(&written, &matches) else {
+                let is_added = added.contains(written.as_str());
+                let Some(image) = view.plan_image(&written, is_added, &matches) else {
                     continue;
                 };
                 match images.iter_mut().find(|known| known.written == image.written) {
@@ -212,9 +214,14 @@ impl View<'_> {
         }
     }
 
-    /// What the policies ask of one image; `None` where nothing judges it.
-    fn plan_image(&self, written: &str, matches: &[Matched<'_>]) -> Option<PlannedImage> {
-        let added = self.added().contains(written);
+    /// What the policies ask of one image, which the request adds or not; `None` where nothing judges
+    /// it.
+    fn plan_image(
+        &self,
+        written: &str,
+        added: bool,
+        matches: &[Matched<'_>],
+    ) -> Option<PlannedImage> {
         let reference = written.parse();
         let asks: Vec<(&Matched<'_>, Ask)> = matches
             .iter()
