@@ -15,6 +15,7 @@ mod control;
 mod events;
 mod lease;
 mod materials;
+mod names;
 mod namespaces;
 mod objects;
 mod pull_secrets;

@@ -23,6 +23,8 @@ use kube::Client;
 use kube::client::Body;
 use tokio::sync::Semaphore;
 
+use crate::names::is_subdomain;
+
 /// The ClusterRole whose binding lets Assay read the pull Secrets of a namespace, or of all.
 const READER_ROLE: &str = "assay-pull-secret-reader";
 
@@ -50,9 +52,6 @@ const NAMESPACE_READS_MAX: usize = READS_MAX / 4;
 
 /// Namespaces whose reads are counted.
 const NAMESPACES_MAX: u64 = 1_024;
-
-/// The longest name of a Secret or ServiceAccount, in bytes (RFC 1123 subdomain).
-const NAME_BYTES_MAX: usize = 253;
 
 /// The types of pull Secrets, each with the key that holds the configuration.
 const FORMATS: [(&str, &str, PullSecretFormat); 2] = [
@@ -140,7 +139,7 @@ impl LivePullSecrets {
     where
         T: DeserializeOwned,
     {
-        if !is_name(&place.namespace) || !is_name(&place.name) {
+        if !is_subdomain(&place.namespace) || !is_subdomain(&place.name) {
             return Ok(None);
         }
         let read = async {
@@ -229,16 +228,6 @@ fn pull_secret(name: &str, secret: Secret) -> Option<PullSecret> {
     let bytes = secret.data?.remove(key)?.0;
     let holds = !bytes.is_empty();
     holds.then(|| PullSecret { name: name.to_owned(), format, bytes: bytes.into() })
-}
-
-/// Whether `name` may be the name of an object: it becomes a part of a URL's path.
-fn is_name(name: &str) -> bool {
-    let end = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let ends = |at: Option<u8>| at.is_some_and(end);
-    name.len() <= NAME_BYTES_MAX
-        && ends(name.bytes().next())
-        && ends(name.bytes().next_back())
-        && name.bytes().all(|byte| end(byte) || byte == b'-' || byte == b'.')
 }
 
 impl Place {

@@ -14,6 +14,7 @@ use kube::{Api, Client};
 use tokio::time::timeout;
 
 use super::REQUEST_TIME_MAX;
+use crate::names::is_subdomain;
 
 /// Controllers of pods that nothing of Kubernetes' own controls.
 const TOP: [(&str, &str); 3] =
@@ -40,9 +41,7 @@ const UNREAD_TTL: Duration = Duration::from_secs(60);
 /// Controllers that are kept; when there are more, all are read anew. With five names each, 1 MiB.
 pub(super) const OWNERS_MAX: usize = 1_024;
 
-/// The longest name of an object in bytes (RFC 1123 subdomain), and the longest uid that is repeated: a
-/// UUID, with room to spare.
-const NAME_BYTES_MAX: usize = 253;
+/// The longest uid that is repeated, in bytes: a UUID, with room to spare.
 const UID_BYTES_MAX: usize = 128;
 
 /// The owners of pods, by their controllers.
@@ -140,16 +139,4 @@ fn reference(owner: OwnerReference) -> ObjectReference {
 
 fn is(reference: &ObjectReference, (version, kind): (&str, &str)) -> bool {
     reference.api_version == version && reference.kind == kind
-}
-
-/// Whether `name` is an RFC 1123 subdomain, as the names of these kinds are.
-fn is_subdomain(name: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.bytes().all(is_inner)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    name.len() <= NAME_BYTES_MAX && name.split('.').all(is_label)
 }

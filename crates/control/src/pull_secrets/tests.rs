@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::*;
+use crate::names::NAME_BYTES_MAX;
 
 /// `{"auths":{}}`, in base64.
 const CONFIG: &str = "eyJhdXRocyI6e319";
