@@ -9,7 +9,7 @@ use assay_api::resources::{
 };
 use assay_api::{Document, Origin, Problem, StoreId};
 use assay_policy::{Invalid, Match, Policy, PolicyId, Scope, Snapshot, Tier};
-use jiff::{Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::Value;
 
@@ -22,6 +22,8 @@ use crate::sources::ClusterSources;
 /// What begins each public key in PEM.
 const PUBLIC_KEY: &[u8] = b"-----BEGIN PUBLIC KEY-----";
 const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+/// How long before a trust store expires its status begins to warn: time to have others sign.
+const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// A Snapshot, and what became of each object that it was made of.
 pub(crate) struct Built {
@@ -36,6 +38,8 @@ pub(crate) struct Said {
     /// The policy that it is.
     policy: Option<Arc<Policy>>,
     keys: Option<i64>,
+    /// When the first thing ceases to count that the trust store holds.
+    not_after: Option<Timestamp>,
     sayings: Vec<Saying>,
 }
 
@@ -88,8 +92,11 @@ impl Built {
                 facts.stores.entry(id).or_insert(flaw);
             }
         }
-        let said = objects.iter().map(|(id, held)| (id.clone(), facts.said(id, held, sources)));
-        let said = said.collect();
+        let said = |(id, held): (&ObjectId, &Held)| {
+            let not_after = snapshot.expiries.get(&store_name(id)).filter(|_| !id.kind.is_policy());
+            (id.clone(), Said { not_after: not_after.copied(), ..facts.said(id, held, sources) })
+        };
+        let said = objects.iter().map(said).collect();
         Self { snapshot, said }
     }
 
@@ -103,10 +110,11 @@ impl Built {
     ) -> Value {
         let now = circumstances.now;
         let mut sayings: Vec<&Saying> = said.sayings.iter().collect();
-        let nothing = said.matches_nothing(&self.snapshot, circumstances.namespaces);
-        if let Some(nothing) = &nothing {
+        let remark = said.matches_nothing(&self.snapshot, circumstances.namespaces);
+        let remark = remark.or_else(|| said.expires(now));
+        if let Some(remark) = &remark {
             sayings.retain(|saying| saying.kind != condition::READY);
-            sayings.push(nothing);
+            sayings.push(remark);
         }
         let conditions = |before: &[Condition]| {
             let condition = |saying: &&Saying| saying.condition(before, said.version.1, now);
@@ -122,7 +130,8 @@ impl Built {
         } else {
             let before: TrustStoreStatus = parse(before);
             let conditions = conditions(&before.conditions);
-            serde_json::to_value(TrustStoreStatus { conditions, keys: said.keys })
+            let not_after = said.not_after.map(|end| Time(whole_seconds(end)));
+            serde_json::to_value(TrustStoreStatus { conditions, keys: said.keys, not_after })
         };
         // A status is data and always a value.
         status.unwrap_or_default()
@@ -192,7 +201,7 @@ impl Facts<'_> {
         sayings.extend(policy.as_deref().and_then(escapable));
         let usable = !id.kind.is_policy() && problems.is_empty();
         let keys = usable.then(|| keys(document, sources)).flatten();
-        Said { version: held.version.clone(), policy, keys, sayings }
+        Said { version: held.version.clone(), policy, keys, not_after: None, sayings }
     }
 
     /// The problems that a policy has itself, and what is wrong with what it names.
@@ -277,6 +286,12 @@ fn escapable(policy: &Policy) -> Option<Saying> {
     })
 }
 
+/// What the Snapshot calls the trust store `id`.
+fn store_name(id: &ObjectId) -> String {
+    let namespace = id.namespace.iter().map(|namespace| format!("{namespace}/"));
+    namespace.chain([id.name.clone()]).collect()
+}
+
 /// How many public keys or certificates the trust store in `document` holds, in PEM.
 fn keys(document: &Document, sources: &ClusterSources<'_>) -> Option<i64> {
     let bytes = match (document.inline_material(), document.material_reference()) {
@@ -289,6 +304,22 @@ fn keys(document: &Document, sources: &ClusterSources<'_>) -> Option<i64> {
 }
 
 impl Said {
+    fn is_ready(&self) -> bool {
+        self.sayings.iter().any(|saying| saying.kind == condition::READY && saying.holds)
+    }
+
+    /// That what the trust store holds ceases to count soon, or does not count any longer.
+    fn expires(&self, now: Timestamp) -> Option<Saying> {
+        let not_after = self.not_after.filter(|_| self.is_ready())?;
+        let (reason, when) = match not_after.duration_since(now) {
+            left if left > EXPIRES_SOON => return None,
+            left if left.is_negative() => ("Expired", "has expired"),
+            _ => ("ExpiresSoon", "expires"),
+        };
+        let message = format!("the first key or certificate {when}: {}", whole_seconds(not_after));
+        Some(saying(condition::READY, true, reason, message))
+    }
+
     /// That the policy is in force, and matches nothing that exists.
     fn matches_nothing(
         &self,
@@ -296,12 +327,11 @@ impl Said {
         namespaces: &[(String, Labels)],
     ) -> Option<Saying> {
         let policy = self.policy.as_ref()?;
-        let is_ready = |saying: &Saying| saying.kind == condition::READY && saying.holds;
         let matcher = policy.matcher.as_ref().ok().filter(|_| policy.is_cluster())?;
         let by_namespace = !matcher.namespaces.is_empty()
             || !matcher.excluded_namespaces.is_empty()
             || matcher.namespace_selector.is_some();
-        if !by_namespace || matcher.scope == Scope::Cluster || !self.sayings.iter().any(is_ready) {
+        if !by_namespace || matcher.scope == Scope::Cluster || !self.is_ready() {
             return None;
         }
         let judged = |(name, labels): &(String, Labels)| {

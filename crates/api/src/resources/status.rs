@@ -65,6 +65,11 @@ pub struct TrustStoreStatus {
     /// How many keys it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<i64>,
+    /// When the first of its keys or certificates ceases to count. `Ready` gives the reason
+    /// `ExpiresSoon` from 30 days before, and `Expired` from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "time")]
+    pub not_after: Option<Time>,
 }
 
 /// The schema of metav1's conditions, which has no bounds of its own.

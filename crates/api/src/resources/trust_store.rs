@@ -33,6 +33,7 @@ use crate::limits::{OBJECT_NAME_LENGTH_MAX, TIME_LENGTH_MAX, TRUST_STORE_BYTES_M
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
+    printcolumn(name = "Until", type_ = "string", json_path = ".status.notAfter"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     derive = "PartialEq",
     doc = "Public keys or certificates that ClusterImageAdmissionPolicies name as `trustStore`, and \
@@ -87,6 +88,7 @@ pub struct ClusterTrustStoreSpec {
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
+    printcolumn(name = "Until", type_ = "string", json_path = ".status.notAfter"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     derive = "PartialEq",
     doc = "Public keys or certificates that the ImageAdmissionPolicies of the namespace name as `trustStore`."

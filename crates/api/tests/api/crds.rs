@@ -135,9 +135,9 @@ fn status_is_a_subresource_and_shows_in_columns() {
     });
     let expect = [
         "Mode Tier Ready Reason Age",
-        "Keys Ready Reason Age",
+        "Keys Ready Reason Until Age",
         "Mode Ready Reason Age",
-        "Keys Ready Reason Age",
+        "Keys Ready Reason Until Age",
     ];
     assert_eq!(columns.collect::<Vec<_>>(), expect);
 }

@@ -138,6 +138,45 @@ async fn a_trust_store_says_how_many_keys_it_holds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_trust_store_says_before_it_expires_that_it_will() {
+    let with = |not_after: &str| json!({"inline": "PUBLIC KEY", "notAfter": not_after});
+    let server = ApiServer::new([
+        store(None, "s", with("1970-02-01T00:00:00Z")),
+        store(Some("team"), "s", with("1970-03-01T00:00:00Z")),
+        store(None, "endless", inline()),
+    ]);
+    let world = World::new(server).await;
+    let says = async |reason: &str| {
+        // The Lease is renewed by the clock, which has moved.
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let ready = format!("Ready=True {reason}");
+        let expect = ["Accepted=True Accepted", "ResolvedRefs=True ResolvedRefs", &ready];
+        world.says("ClusterTrustStore", "", "s", &expect).await;
+    };
+    let day = Duration::from_secs(24 * 60 * 60);
+    says("InForce").await;
+    // 30 days before the end, and a second before that.
+    world.clock.advance(day - Duration::from_secs(1));
+    says("InForce").await;
+    world.clock.advance(Duration::from_secs(1));
+    says("ExpiresSoon").await;
+    let object = world.server.object("ClusterTrustStore", "", "s");
+    assert_eq!(object["status"]["notAfter"], "1970-02-01T00:00:00Z");
+    assert_eq!(
+        message(&object, "Ready"),
+        "the first key or certificate expires: 1970-02-01T00:00:00Z"
+    );
+    world.clock.advance(30 * day);
+    says("ExpiresSoon").await;
+    world.clock.advance(Duration::from_secs(1));
+    says("Expired").await;
+    let other = world.server.object("TrustStore", "team", "s");
+    assert_eq!(other["status"]["notAfter"], "1970-03-01T00:00:00Z");
+    let endless = world.server.object("ClusterTrustStore", "", "endless");
+    assert_eq!(endless["status"]["notAfter"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_status_is_written_once_for_each_change() {
     let world = World::new(ApiServer::new([signed("a", "s"), policy("b")])).await;
     until("both are written", || world.server.count(PATCH) == 2).await;
