@@ -35,6 +35,9 @@ pub struct Outcome {
     pub message: String,
     /// Who signed; empty where the evidence has no signer.
     pub signers: BTreeSet<SignerId>,
+    /// What the verifier's configuration lets pass in what is accepted, each code once, in the order
+    /// of the checks; empty where nothing is accepted.
+    pub warnings: Vec<ReasonCode>,
     /// What was looked at, in order.
     pub reports: Vec<VerifierReport>,
     /// When the first thing that this outcome rests on expires.
@@ -62,12 +65,13 @@ impl State {
 }
 
 impl Outcome {
-    /// An outcome that rests on no signer and no expiry.
+    /// An outcome that rests on no signer and no expiry, and warns of nothing.
     pub fn new(state: State, message: impl Into<String>) -> Self {
         Self {
             state,
             message: message.into(),
             signers: BTreeSet::new(),
+            warnings: Vec::new(),
             reports: Vec::new(),
             valid_until: None,
         }

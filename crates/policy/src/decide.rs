@@ -58,8 +58,23 @@ pub fn decide(snapshot: &Snapshot, plan: &Plan, findings: &[Option<Finding>]) ->
 /// Whether a requirement holds.
 enum Truth {
     False(Vec<Violation>),
-    True(BTreeSet<SignerId>),
+    True(Basis),
     Undecided(Vec<Violation>),
+}
+
+/// What was accepted where a requirement holds.
+#[derive(Default)]
+struct Basis {
+    signers: BTreeSet<SignerId>,
+    /// Each once.
+    warnings: Vec<ReasonCode>,
+}
+
+/// Whether evidence counts that was accepted with a warning.
+#[derive(Clone, Copy)]
+enum Warned {
+    Counts,
+    Refused,
 }
 
 struct Judge<'a> {
@@ -113,16 +128,23 @@ impl Judge<'_> {
     fn judge(&self, cover: &Cover) -> PolicyVerdict {
         let policy = &cover.policy;
         let truth = self.digest_demand(cover, self.truth(cover));
+        let mut warnings = match policy.require_digest {
+            RequireDigest::Warn if self.names_no_digest() => vec![ReasonCode::DigestRequired],
+            _ => Vec::new(),
+        };
         let (effect, violations) = match truth {
-            Truth::True(_) => (Effect::Allow, Vec::new()),
+            Truth::True(basis) => {
+                warnings.extend(basis.warnings);
+                (Effect::Allow, Vec::new())
+            }
             Truth::False(violations) => {
                 (refusal(policy.enforcement_action, cover.advisory, Effect::Deny), violations)
             }
             Truth::Undecided(violations) => (self.undecided(cover, &violations), violations),
         };
-        let warns = policy.require_digest == RequireDigest::Warn
-            && policy.enforcement_action != EnforcementAction::Dryrun
-            && self.names_no_digest();
+        if policy.enforcement_action == EnforcementAction::Dryrun {
+            warnings.clear();
+        }
         PolicyVerdict {
             policy: policy.id.clone(),
             rule: match cover.ask {
@@ -132,7 +154,7 @@ impl Judge<'_> {
             enforcement_action: policy.enforcement_action,
             effect,
             violations,
-            warnings: if warns { vec![ReasonCode::DigestRequired] } else { Vec::new() },
+            warnings,
         }
     }
 
@@ -193,12 +215,16 @@ impl Judge<'_> {
             unproven => return unproven,
         }
         let RuleBody::Require(requirement) = body else {
-            return Truth::True(BTreeSet::new());
+            return Truth::True(Basis::default());
         };
         match self.finding.map(|finding| &finding.subject) {
             None => Truth::False(vec![blame(ReasonCode::Internal, "the image was not looked at")]),
-            Some(Err(outcome)) => from_outcome(None, outcome),
-            Some(Ok(_)) => self.requirement(requirement),
+            Some(Err(outcome)) => from_outcome(None, outcome, Warned::Counts),
+            // Nobody is warned of what the image does not need.
+            Some(Ok(_)) => match self.requirement(requirement, Warned::Refused) {
+                Truth::True(basis) => Truth::True(basis),
+                _ => self.requirement(requirement, Warned::Counts),
+            },
         }
     }
 
@@ -206,23 +232,23 @@ impl Judge<'_> {
     fn tag_truth(&self, proof: TagProof) -> Truth {
         let unproven = |why: &str| Truth::False(vec![blame(ReasonCode::TagNotProven, why)]);
         match proof {
-            TagProof::None => Truth::True(BTreeSet::new()),
+            TagProof::None => Truth::True(Basis::default()),
             TagProof::Unproven => {
                 unproven("the rule asks for a tag, and the image names a digest alone")
             }
             TagProof::MustResolve => {
                 match self.finding.and_then(|finding| finding.tag_proven.as_ref()) {
-                    Some(Ok(true)) => Truth::True(BTreeSet::new()),
+                    Some(Ok(true)) => Truth::True(Basis::default()),
                     Some(Ok(false)) => unproven("the tag points at another digest"),
-                    Some(Err(outcome)) => from_outcome(None, outcome),
+                    Some(Err(outcome)) => from_outcome(None, outcome, Warned::Counts),
                     None => unproven("the tag was not looked at"),
                 }
             }
         }
     }
 
-    fn requirement(&self, requirement: &Requirement) -> Truth {
-        let truths: Vec<Truth> = requirement.of.iter().map(|term| self.term(term)).collect();
+    fn requirement(&self, requirement: &Requirement, warned: Warned) -> Truth {
+        let truths = requirement.of.iter().map(|term| self.term(term, warned)).collect();
         match requirement.quorum {
             Quorum::All => all(truths),
             Quorum::Any => at_least(1, truths),
@@ -230,14 +256,14 @@ impl Judge<'_> {
         }
     }
 
-    fn term(&self, term: &Term) -> Truth {
+    fn term(&self, term: &Term, warned: Warned) -> Truth {
         let (name, verifier) = match term {
-            Term::Group(requirement) => return self.requirement(requirement),
+            Term::Group(requirement) => return self.requirement(requirement, warned),
             Term::Verifier(name, verifier) => (name, verifier),
         };
         let outcomes = self.finding.map(|finding| &finding.outcomes);
         match outcomes.and_then(|outcomes| outcomes.get(verifier.fingerprint())) {
-            Some(outcome) => from_outcome(Some(name), outcome),
+            Some(outcome) => from_outcome(Some(name), outcome, warned),
             None => Truth::False(vec![Violation {
                 verifier: Some(name.clone()),
                 ..blame(ReasonCode::Internal, "there is no outcome")
@@ -279,30 +305,54 @@ fn blame(code: ReasonCode, message: impl ToString) -> Violation {
     Violation { verifier: None, code, message: message.to_string() }
 }
 
-fn from_outcome(name: Option<&Arc<str>>, outcome: &Outcome) -> Truth {
+fn from_outcome(name: Option<&Arc<str>>, outcome: &Outcome, warned: Warned) -> Truth {
     let violation =
         |code| vec![Violation { verifier: name.cloned(), code, message: outcome.message.clone() }];
     match outcome.state {
-        State::Accepted => Truth::True(outcome.signers.clone()),
+        State::Accepted => match (warned, outcome.warnings.first()) {
+            (Warned::Refused, Some(code)) => Truth::False(violation(*code)),
+            _ => Truth::True(Basis::of(outcome)),
+        },
         State::Missing(code) | State::Rejected(code) => Truth::False(violation(code)),
         State::Unavailable(code) => Truth::Undecided(violation(code)),
     }
 }
 
+impl Basis {
+    fn of(outcome: &Outcome) -> Self {
+        Self { signers: outcome.signers.clone(), warnings: outcome.warnings.clone() }
+    }
+}
+
+impl FromIterator<Self> for Basis {
+    fn from_iter<T: IntoIterator<Item = Self>>(parts: T) -> Self {
+        let mut whole = Self::default();
+        for Self { signers, warnings } in parts {
+            whole.signers.extend(signers);
+            for code in warnings {
+                if !whole.warnings.contains(&code) {
+                    whole.warnings.push(code);
+                }
+            }
+        }
+        whole
+    }
+}
+
 fn all(truths: Vec<Truth>) -> Truth {
-    let mut signers = BTreeSet::new();
+    let mut accepted = Vec::new();
     let (mut violations, mut undecided) = (Vec::new(), Vec::new());
     for truth in truths {
         match truth {
             Truth::False(found) => violations.extend(found),
-            Truth::True(found) => signers.extend(found),
+            Truth::True(basis) => accepted.push(basis),
             Truth::Undecided(found) => undecided.extend(found),
         }
     }
     match (violations.is_empty(), undecided.is_empty()) {
         (false, _) => Truth::False(violations),
         (true, false) => Truth::Undecided(undecided),
-        (true, true) => Truth::True(signers),
+        (true, true) => Truth::True(accepted.into_iter().collect()),
     }
 }
 
@@ -311,7 +361,7 @@ fn at_least(count: usize, truths: Vec<Truth>) -> Truth {
     for truth in truths {
         match truth {
             Truth::False(found) => violations.extend(found),
-            Truth::True(signers) => accepted.push(signers),
+            Truth::True(basis) => accepted.push(basis),
             Truth::Undecided(found) => {
                 undecided += 1;
                 violations.extend(found);
@@ -320,7 +370,7 @@ fn at_least(count: usize, truths: Vec<Truth>) -> Truth {
     }
     let distinct = distinct_signers(&accepted);
     if distinct >= count {
-        return Truth::True(accepted.into_iter().flatten().collect());
+        return Truth::True(accepted.into_iter().collect());
     }
     if violations.is_empty() || accepted.len() + undecided >= count && undecided == 0 {
         let message = format!("{distinct} distinct signers, and {count} are needed");
@@ -336,9 +386,9 @@ fn at_least(count: usize, truths: Vec<Truth>) -> Truth {
 /// How many of `accepted` can be told apart by a signer of their own: the size of a maximum
 /// matching between terms and signers. A term without signers (evidence that nobody signs) stands
 /// for itself.
-fn distinct_signers(accepted: &[BTreeSet<SignerId>]) -> usize {
+fn distinct_signers(accepted: &[Basis]) -> usize {
     let mut taken: BTreeMap<&SignerId, usize> = BTreeMap::new();
-    let signed = |term: &usize| accepted.get(*term).is_some_and(|signers| !signers.is_empty());
+    let signed = |term: &usize| accepted.get(*term).is_some_and(|basis| !basis.signers.is_empty());
     let (signed, unsigned): (Vec<usize>, Vec<usize>) = (0..accepted.len()).partition(signed);
     let matched = signed
         .into_iter()
@@ -351,11 +401,11 @@ fn distinct_signers(accepted: &[BTreeSet<SignerId>]) -> usize {
 /// (an augmenting path; as deep as there are terms, 32 at most).
 fn find_signer<'a>(
     term: usize,
-    accepted: &'a [BTreeSet<SignerId>],
+    accepted: &'a [Basis],
     taken: &mut BTreeMap<&'a SignerId, usize>,
     tried: &mut BTreeSet<&'a SignerId>,
 ) -> bool {
-    for signer in accepted.get(term).into_iter().flatten() {
+    for signer in accepted.get(term).into_iter().flat_map(|basis| &basis.signers) {
         if !tried.insert(signer) {
             continue;
         }

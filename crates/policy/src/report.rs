@@ -47,6 +47,14 @@ struct PolicyReport {
     rule: Option<usize>,
     decision: &'static str,
     violations: Vec<ViolationReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<WarningReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct WarningReport {
+    code: ReasonCode,
+    remediation: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -129,7 +137,14 @@ impl PolicyReport {
             rule: policy.rule,
             decision: policy.effect.as_str(),
             violations: policy.violations.iter().map(ViolationReport::new).collect(),
+            warnings: policy.warnings.iter().copied().map(WarningReport::new).collect(),
         }
+    }
+}
+
+impl WarningReport {
+    fn new(code: ReasonCode) -> Self {
+        Self { code, remediation: code.remediation() }
     }
 }
 

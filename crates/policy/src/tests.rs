@@ -71,6 +71,11 @@ pub(crate) fn accepted(signers: &[&str]) -> Outcome {
     Outcome { signers, ..Outcome::new(State::Accepted, "") }
 }
 
+/// Accepted, but for what these codes say.
+pub(crate) fn warned(signers: &[&str], codes: &[ReasonCode]) -> Outcome {
+    Outcome { warnings: codes.to_vec(), ..accepted(signers) }
+}
+
 pub(crate) fn missing() -> Outcome {
     Outcome::new(State::Missing(ReasonCode::SignatureNotFound), "no signature")
 }

@@ -134,6 +134,14 @@ impl Verdict {
     }
 }
 
+impl PolicyVerdict {
+    /// The codes of all that it has to say of the image, against it and as a warning.
+    pub fn codes(&self) -> impl Iterator<Item = ReasonCode> {
+        let violations = self.violations.iter().map(|violation| violation.code);
+        violations.chain(self.warnings.iter().copied())
+    }
+}
+
 impl ImageVerdict {
     /// The strictest effect of any policy.
     pub fn effect(&self) -> Effect {

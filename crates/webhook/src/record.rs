@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use assay_core::ports::{AdmissionRecord, Recorder, ViolationRecord};
-use assay_policy::{Effect, Report, Verdict};
+use assay_policy::{Effect, ImageVerdict, Report, Verdict};
 use jiff::Timestamp;
 
 use crate::response::{Answer, fit, list};
@@ -94,11 +94,13 @@ fn images(verdict: &Verdict) -> String {
     list(verdict.images.iter().map(|image| image.subject.clone()), FIELD_BYTES_MAX)
 }
 
-/// The reports on the images that violate a policy, as a JSON list.
+/// The reports on the images that a policy has something to say of, as a JSON list.
 fn report(verdict: &Verdict, id: &str, now: Timestamp) -> Option<String> {
-    let failed = verdict.images.iter().filter(|image| !image.is_success());
+    let is_told =
+        |image: &&ImageVerdict| image.policies.iter().any(|one| one.codes().next().is_some());
+    let told = verdict.images.iter().filter(is_told);
     // A report is data and always serialises; were it not so, the line would go out without it.
-    let reports = failed.flat_map(|image| serde_json::to_string(&Report::new(image, id, now)));
+    let reports = told.flat_map(|image| serde_json::to_string(&Report::new(image, id, now)));
     let (reports, _) = fit(reports, FIELD_BYTES_MAX);
     (!reports.is_empty()).then(|| format!("[{reports}]"))
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use assay_core::ReasonCode;
-use assay_policy::{Decision, Effect, Verdict, message};
+use assay_policy::{Decision, Effect, PolicyVerdict, Verdict, message};
 use http::StatusCode;
 use serde::Serialize;
 
@@ -173,12 +173,12 @@ fn decision(verdict: &Verdict) -> &'static str {
 /// name and a slash before each key.
 fn audit_annotations(verdict: &Verdict) -> BTreeMap<&'static str, String> {
     let policies = || verdict.images.iter().flat_map(|image| &image.policies);
-    let violations = policies().flat_map(|policy| &policy.violations);
+    let codes = policies().flat_map(PolicyVerdict::codes);
     let digests = verdict.images.iter().filter_map(|image| image.digest.as_ref());
     let lists = [
         ("digests", digests.map(ToString::to_string).collect()),
         ("policies", policies().map(|policy| policy.policy.to_string()).collect()),
-        ("reasons", violations.map(|violation| violation.code.to_string()).collect()),
+        ("reasons", codes.map(|code| code.to_string()).collect()),
     ];
     let lists = lists.into_iter().filter(|(_, items): &(_, BTreeSet<_>)| !items.is_empty());
     let lists = lists.map(|(key, items)| (key, list(items, ANNOTATION_BYTES_MAX)));

@@ -149,6 +149,22 @@ async fn tells_hits_from_misses() {
     assert_eq!(log.count("fake accepted"), 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn warns_from_the_cache_as_at_first() {
+    let verifier = FakeVerifier::new("a");
+    let warnings = vec![ReasonCode::SignatureExpired, ReasonCode::RevocationUnknown];
+    let outcome = Outcome { warnings: warnings.clone(), ..accepted() };
+    verifier.finds(move |_| outcome.clone());
+    let world = World::asking(&verifier);
+
+    for cost in [CacheUse::Miss, CacheUse::Hit] {
+        let verdict = world.judge(&[IMAGE]).await;
+        assert_admitted(&verdict, cost);
+        assert_eq!(verdict.images[0].policies[0].warnings, warnings, "{cost:?}");
+    }
+    assert_eq!(verifier.runs(), 1);
+}
+
 /// A verifier that reads what every test of content looks at, each time anew.
 pub(crate) struct Reader {
     fingerprint: Digest,

@@ -6,7 +6,7 @@ use assay_core::{Outcome, ReasonCode, State};
 
 use super::{
     IMAGE, World, accepted, create, digest, judge, of_namespace, pod, policy, require, snapshot,
-    unavailable,
+    unavailable, warned,
 };
 use crate::{
     Decision, DefaultAction, Effect, EnforcementAction, ImageGlob, Invalid, OnError, Policy,
@@ -255,6 +255,31 @@ fn require_digest_has_three_ways() {
         let verdict = judge(&snapshot, &create(pod(&[image])), &World::default());
         assert_eq!(verdict.effect(), effect, "{demand:?} {image}");
         assert_eq!(!crate::message::warnings(&verdict).is_empty(), warns, "{demand:?} {image}");
+    }
+}
+
+#[test]
+fn warns_of_accepted_evidence_where_somebody_is_to_know() {
+    use EnforcementAction::{Deny, Dryrun, Warn};
+    let stale = || warned(&["x"], &[ReasonCode::SignatureExpired]);
+    let both = [ReasonCode::DigestRequired, ReasonCode::SignatureExpired];
+    let (none, expired) = (&both[..0], &both[1..]);
+    for (name, action, demand, outcome, expect) in [
+        ("deny", Deny, RequireDigest::Allow, stale(), expired),
+        ("warn", Warn, RequireDigest::Allow, stale(), expired),
+        ("dryrun", Dryrun, RequireDigest::Allow, stale(), none),
+        ("and of the digest", Deny, RequireDigest::Warn, stale(), &both),
+        ("refused for the digest", Deny, RequireDigest::Deny, stale(), none),
+        ("nothing to say", Deny, RequireDigest::Allow, accepted(&["x"]), none),
+        ("dryrun of both", Dryrun, RequireDigest::Warn, stale(), none),
+    ] {
+        let policy = Policy {
+            require_digest: demand,
+            ..acts(action, policy("p", require(Quorum::All, &["a"])))
+        };
+        let world = World { outcomes: BTreeMap::from([("a", outcome)]), ..World::default() };
+        let verdict = judge(&snapshot(vec![policy]), &create(pod(&[IMAGE])), &world);
+        assert_eq!(verdict.images[0].policies[0].warnings, expect, "{name}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use assay_core::{Outcome, ReasonCode, State};
 use jiff::Timestamp;
 
-use super::{IMAGE, World, create, digest, judge, pod, policy, require, snapshot};
+use super::{IMAGE, World, create, digest, judge, pod, policy, require, snapshot, warned};
 use crate::message::{MESSAGE_BYTES_MAX, WARNING_CHARACTERS_MAX, refusal, warnings};
 use crate::{EnforcementAction, Policy, Quorum, RuleBody, Verdict, VerificationResult};
 
@@ -93,6 +93,54 @@ fn warns_in_few_words_and_once() {
     assert!(long[0].chars().count() <= WARNING_CHARACTERS_MAX, "{long:?}");
     assert!(long[0].ends_with("…SIGNATURE_NOT_FOUND"), "{long:?}");
     assert!(warnings(&verdict(vec![policy("p", RuleBody::Allow)], &[IMAGE])).is_empty());
+}
+
+/// The verdict on an image whose evidence is accepted but for two facts.
+fn warned_verdict(name: &str) -> Verdict {
+    let codes = [ReasonCode::KeyMismatch, ReasonCode::RevocationUnknown];
+    let world =
+        World { outcomes: BTreeMap::from([("a", warned(&[], &codes))]), ..World::default() };
+    let policies = vec![policy(name, require(Quorum::All, &["a"]))];
+    judge(&snapshot(policies), &create(pod(&[IMAGE])), &world)
+}
+
+#[test]
+fn warns_of_what_an_admission_rests_on() {
+    let expect = [
+        "[p] container \"c0\" registry.example/app:v1: KEY_MISMATCH",
+        "[p] container \"c0\" registry.example/app:v1: REVOCATION_UNKNOWN",
+    ];
+    let verdict = warned_verdict("p");
+    assert!(verdict.is_admitted() && verdict.images[0].is_success());
+    assert_eq!(warnings(&verdict), expect);
+    let long = warnings(&warned_verdict(&"p".repeat(200)));
+    assert!(long.iter().all(|text| text.chars().count() <= WARNING_CHARACTERS_MAX), "{long:?}");
+    assert!(long[1].ends_with("…REVOCATION_UNKNOWN"), "{long:?}");
+}
+
+#[test]
+fn reports_what_is_warned_of() {
+    let verdict = warned_verdict("p");
+    let result = VerificationResult::new(&[&verdict], "0badf00d", Timestamp::UNIX_EPOCH);
+    let report = serde_json::to_value(&result).unwrap();
+    let expect = serde_json::json!([{
+        "name": "p",
+        "rule": 0,
+        "decision": "allow",
+        "violations": [],
+        "warnings": [
+            {
+                "code": "KEY_MISMATCH",
+                "remediation": "sign the image with a key that the policy trusts",
+            },
+            {
+                "code": "REVOCATION_UNKNOWN",
+                "remediation": "try again when the servers of the certificate authority answer",
+            },
+        ],
+    }]);
+    assert_eq!(report["images"][0]["policies"], expect);
+    assert_eq!(report["images"][0]["isSuccess"], true);
 }
 
 #[test]

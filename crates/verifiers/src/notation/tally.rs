@@ -1,6 +1,6 @@
 //! What was found, added up: the outcome, and a report on each signature that was looked at.
 
-use assay_core::{Digest, Outcome, SignerId, State, Subject, VerifierReport};
+use assay_core::{Digest, Outcome, ReasonCode, SignerId, State, Subject, VerifierReport};
 use jiff::Timestamp;
 use notation_rs::ARTIFACT_TYPE;
 use notation_rs::envelope::IntactEnvelope;
@@ -40,8 +40,9 @@ pub(super) struct Signed {
     names: [String; 2],
     /// Who signed; nobody who is known where the level lets a stranger pass.
     signer: Option<SignerId>,
-    /// The failures that the level lets pass.
-    warnings: Vec<String>,
+    /// The failures that the level lets pass: what they would refuse with, each once, and in words.
+    warnings: Vec<ReasonCode>,
+    logged: Vec<String>,
     valid_until: Option<Timestamp>,
 }
 
@@ -62,6 +63,12 @@ impl Signed {
     ) -> Self {
         let leaf = envelope.chain().first();
         let is_trusted = outcome.warnings().all(|(check, _)| check != ValidationType::Authenticity);
+        let mut warnings = Vec::new();
+        for code in outcome.warnings().filter_map(|(_, error)| Flaw::from(error).state.reason()) {
+            if !warnings.contains(&code) {
+                warnings.push(code);
+            }
+        }
         // The subject, not the key: who renews a certificate is no second signer.
         let id = leaf.map(|leaf| SignerId(Digest::sha256(leaf.subject_der())));
         let ends = envelope.chain().iter().map(|certificate| certificate.not_after());
@@ -72,19 +79,17 @@ impl Signed {
                 leaf.map(|leaf| name_text(leaf.subject_der())).unwrap_or_default(),
             ],
             signer: id.filter(|_| is_trusted),
-            warnings: outcome
-                .warnings()
-                .map(|(check, error)| format!("{check}: {error}"))
-                .collect(),
+            warnings,
+            logged: outcome.warnings().map(|(check, error)| format!("{check}: {error}")).collect(),
             // What is past at `now` is nothing that this rests on.
             valid_until: ends.filter(|end| *end >= now).min(),
         }
     }
 
     fn message(&self) -> String {
-        match self.warnings.is_empty() {
+        match self.logged.is_empty() {
             true => SUCCESS.to_owned(),
-            false => format!("{SUCCESS}, but: {}", self.warnings.join("; ")),
+            false => format!("{SUCCESS}, but: {}", self.logged.join("; ")),
         }
     }
 }
@@ -104,6 +109,7 @@ impl Tally {
         let mut outcome = match self.signed() {
             Some(signed) => Outcome {
                 signers: signed.signer.iter().cloned().collect(),
+                warnings: signed.warnings.clone(),
                 valid_until: signed.valid_until,
                 ..Outcome::new(State::Accepted, signed.message())
             },

@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use assay_core::ports::{ObjectReference, RefusedPod};
-use assay_policy::{Decision, Effect, Violation};
+use assay_policy::{Decision, Effect, PolicyVerdict, Violation};
 use assay_testkit::FixedClock;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
@@ -375,7 +375,7 @@ async fn log_line(judge: Puppet) -> Value {
 }
 
 #[tokio::test]
-async fn logs_one_line_per_review_and_reports_only_violations() {
+async fn logs_one_line_per_review_and_reports_what_there_is_to_say() {
     let unsigned = Violation {
         verifier: None,
         code: ReasonCode::SignatureNotFound,
@@ -407,6 +407,12 @@ async fn logs_one_line_per_review_and_reports_only_violations() {
     let admitted = log_line(Puppet::says(verdict(admit(), Vec::new()))).await;
     assert_eq!(admitted["fields"]["decision"], "allow");
     assert_eq!(admitted["fields"]["report"], json!(null));
+
+    let expired = vec![ReasonCode::SignatureExpired];
+    let warns = PolicyVerdict { warnings: expired, ..policy("audited", Effect::Allow, Vec::new()) };
+    let warned = log_line(Puppet::says(verdict(admit(), vec![image("old", vec![warns])]))).await;
+    let report: Value = serde_json::from_str(warned["fields"]["report"].as_str().unwrap()).unwrap();
+    assert_eq!(report[0]["policies"][0]["warnings"][0]["code"], "SIGNATURE_EXPIRED");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap as Map;
 
 use assay_core::{Digest, ReasonCode};
-use assay_policy::{CacheUse, PolicyVerdict, Violation};
+use assay_policy::{CacheUse, Violation};
 use serde_json::{Value, json};
 
 use super::*;
@@ -105,6 +105,19 @@ fn sends_warnings_with_and_without_a_denial() {
     assert_eq!(refused["allowed"], false);
     assert_eq!(refused["warnings"], json!([warning]));
     assert_eq!(refused["auditAnnotations"]["policies"], "advice,release-images");
+}
+
+#[test]
+fn warns_of_what_is_admitted_nonetheless() {
+    let expired = vec![ReasonCode::SignatureExpired];
+    let lenient =
+        PolicyVerdict { warnings: expired, ..policy("lenient", Effect::Allow, Vec::new()) };
+    let admitted = answer(&verdict(admit(), vec![image("busybox", vec![lenient])]));
+    assert_eq!(admitted["allowed"], true);
+    let warning = "[lenient] container \"web\" docker.io/library/busybox:latest: SIGNATURE_EXPIRED";
+    assert_eq!(admitted["warnings"], json!([warning]));
+    assert_eq!(admitted["auditAnnotations"]["decision"], "allow");
+    assert_eq!(admitted["auditAnnotations"]["reasons"], "SIGNATURE_EXPIRED");
 }
 
 #[test]
