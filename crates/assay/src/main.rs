@@ -2,6 +2,7 @@
 
 mod cli;
 mod clock;
+mod crls;
 #[cfg(feature = "demo")]
 mod demo;
 mod files;

@@ -20,6 +20,7 @@ use assay_verifiers::Factory;
 use assay_webhook::Handler;
 use tokio::task::JoinSet;
 
+use crate::crls::Crls;
 use crate::files::PolicyFiles;
 use crate::metrics::Metrics;
 use crate::wiring;
@@ -40,6 +41,8 @@ pub(crate) type Judging = Arc<Handler<Arc<Executor>>>;
 /// What keeps policies in force.
 pub(crate) struct Policies {
     files: Arc<PolicyFiles>,
+    /// With the factory of this process: what its verifiers remember outlives the policies.
+    crls: Crls,
     source: Source,
 }
 
@@ -65,14 +68,14 @@ impl Policies {
         options.exempt_namespaces.extend(own_namespace());
         let files = PolicyFiles::read(configuration.policies.clone(), options.clone())
             .context("policies cannot be read")?;
-        let files = Arc::new(files);
+        let (files, factory) = (Arc::new(files), Factory::default());
         let told = told(metrics.clone());
         let cache = wiring::cache(configuration);
         let ports = |namespaces: Arc<dyn NamespaceSource>, pull_secrets| {
             let own = (clock.clone(), metrics.clone() as _);
             wiring::ports(configuration, Loopback::Refused, (namespaces, pull_secrets), own)
         };
-        let source = match cluster(configuration).await? {
+        let (fetch, source) = match cluster(configuration).await? {
             Some(cluster) => {
                 let activity = Arc::new(Activity::new(clock.clone()));
                 metrics.count_in(activity.clone());
@@ -81,7 +84,7 @@ impl Policies {
                 let control = assay_control::Ports {
                     client,
                     clock: clock.clone(),
-                    factory: Arc::new(Factory),
+                    factory: Arc::new(factory.clone()),
                     files: files.clone(),
                     activity,
                     compiled: told,
@@ -91,7 +94,8 @@ impl Policies {
                 handler.tell(events.clone());
                 let control = Control::start(settings, control);
                 let ports = ports(control.handle().namespaces(), pull_secrets)?;
-                Source::Cluster(Box::new((control, ports, cache)), events)
+                let fetch = ports.fetch.clone();
+                (fetch, Source::Cluster(Box::new((control, ports, cache)), events))
             }
             None => {
                 let needs_none = configuration.pull_secrets == PullSecrets::None;
@@ -99,15 +103,16 @@ impl Policies {
                     needs_none,
                     "credentials.pullSecrets needs a cluster, and none is configured"
                 );
-                let compiled = files.compile(&Factory, None);
+                let compiled = files.compile(&factory, None);
                 told(&compiled.snapshot, &compiled.problems);
                 let snapshots: SharedSnapshot = Arc::new(ArcSwap::from_pointee(compiled.snapshot));
                 let ports = ports(Arc::new(NoNamespaces), None)?;
+                let fetch = ports.fetch.clone();
                 handler.begin(Executor::new(snapshots.clone(), ports, cache));
-                Source::Files(snapshots, told)
+                (fetch, Source::Files(snapshots, told))
             }
         };
-        Ok(Self { files, source })
+        Ok(Self { files, crls: Crls { factory, fetch, clock }, source })
     }
 
     /// The cluster; `None` where there is none.
@@ -120,11 +125,13 @@ impl Policies {
 
     /// Keeps in force what files and the cluster say. It returns only where a defect stops that.
     pub(crate) async fn run(self, handler: Judging) {
-        let Self { files, source } = self;
+        let Self { files, crls, source } = self;
+        let factory = crls.factory.clone();
+        // Tasks of their own: whatever becomes of them, policies stay in force.
+        let mut beside = JoinSet::new();
+        beside.spawn(crls.keep_fresh());
         match source {
             Source::Cluster(cluster, events) => {
-                // A task of its own: whatever becomes of it, policies stay in force.
-                let mut beside = JoinSet::new();
                 beside.spawn(async move { events.run().await });
                 let (control, ports, cache) = *cluster;
                 let handle = control.handle();
@@ -136,7 +143,7 @@ impl Policies {
             }
             Source::Files(snapshots, told) => {
                 let changed = move |files: &PolicyFiles| {
-                    let compiled = files.compile(&Factory, Some(&snapshots.load_full()));
+                    let compiled = files.compile(&factory, Some(&snapshots.load_full()));
                     told(&compiled.snapshot, &compiled.problems);
                     snapshots.store(Arc::new(compiled.snapshot));
                 };

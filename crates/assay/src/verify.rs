@@ -107,7 +107,7 @@ fn policies(
         anyhow::ensure!(earlier.is_none(), "--trust-store: {store} is given twice");
     }
     let files = PolicyFiles::read(arguments.policy.clone(), options).context("--policy")?;
-    let compiled = files.compile(&Factory, None);
+    let compiled = files.compile(&Factory::default(), None);
     compiled.problems.iter().for_each(|problem| say(&problem.to_string()));
     anyhow::ensure!(compiled.problems.is_empty(), "the policies do not compile");
     anyhow::ensure!(!compiled.snapshot.policies.is_empty(), "--policy: there is no policy in it");

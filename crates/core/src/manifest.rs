@@ -17,6 +17,8 @@ const DEPTH_MAX: usize = 128;
 
 /// Media types of manifests.
 pub mod media_type {
+    /// An artifact manifest of the drafts of OCI image 1.1, which left it out; old signatures have one.
+    pub const OCI_ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
     /// An OCI image or artifact manifest.
     pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
     /// An OCI image index.
@@ -27,7 +29,8 @@ pub mod media_type {
     pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
     /// The manifests that Assay reads, as an `Accept` header names them.
-    pub const ALL: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX];
+    pub const ALL: [&str; 5] =
+        [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX, OCI_ARTIFACT];
 }
 
 /// A parsed manifest or index (OCI image specification, "Image Manifest" and "Image Index").
@@ -37,6 +40,15 @@ pub mod media_type {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Manifest {
+    /// An artifact manifest ([`media_type::OCI_ARTIFACT`]).
+    Artifact {
+        /// What kind of artifact it is.
+        artifact_type: String,
+        /// Its content, in order.
+        blobs: Vec<Descriptor>,
+        /// What it is about.
+        subject: Option<Descriptor>,
+    },
     /// A manifest of one image or artifact.
     Image {
         /// What kind of artifact it is: `artifactType`, else the config's media type.
@@ -83,9 +95,10 @@ pub enum ManifestError {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire {
-    schema_version: u8,
+    schema_version: Option<u8>,
     media_type: Option<String>,
     artifact_type: Option<String>,
+    blobs: Option<Vec<Descriptor>>,
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
     manifests: Option<Vec<Descriptor>>,
@@ -104,7 +117,10 @@ impl Manifest {
         }
         let wire: Wire = serde_json::from_slice(bytes)
             .map_err(|error| ManifestError::Json { line: error.line(), column: error.column() })?;
-        if wire.schema_version != 2 {
+        if wire.media_type.as_deref() == Some(media_type::OCI_ARTIFACT) {
+            return wire.artifact().ok_or(ManifestError::Shape);
+        }
+        if wire.schema_version != Some(2) {
             return Err(ManifestError::MediaType);
         }
         match (wire.is_index()?, wire.config, wire.layers, wire.manifests) {
@@ -124,6 +140,18 @@ impl Manifest {
 }
 
 impl Wire {
+    /// The artifact manifest that it says it is, if it has nothing of another kind.
+    fn artifact(self) -> Option<Manifest> {
+        match (self.schema_version, self.config, self.layers, self.manifests) {
+            (None, None, None, None) => Some(Manifest::Artifact {
+                artifact_type: self.artifact_type?,
+                blobs: self.blobs.unwrap_or_default(),
+                subject: self.subject,
+            }),
+            _ => None,
+        }
+    }
+
     /// Whether it says that it is an index; where it says nothing, whether it looks like one.
     fn is_index(&self) -> Result<bool, ManifestError> {
         match self.media_type.as_deref() {
@@ -167,6 +195,7 @@ mod tests {
         let fields = fields.replace("D", &descriptor()).replace("OCI", "application/vnd.oci.image");
         let parsed = Manifest::parse(format!("{{{fields}}}").as_bytes());
         let found = parsed.map(|manifest| match manifest {
+            Manifest::Artifact { .. } => "artifact",
             Manifest::Image { .. } => "image",
             Manifest::Index { .. } => "index",
         });
@@ -188,6 +217,18 @@ mod tests {
         check("image as index", &format!(r#"{image},"manifests":[D]"#), Err(Shape));
         check("both", &format!(r#"{index},"manifests":[D],"config":D,"layers":[D]"#), Err(Shape));
         check("untyped both", r#""schemaVersion":2,"manifests":[],"config":D"#, Err(Shape));
+        let artifact = r#""mediaType":"application/vnd.oci.artifact.manifest.v1+json""#;
+        let typed = format!(r#"{artifact},"artifactType":"application/x""#);
+        check("artifact", &format!(r#"{typed},"blobs":[D],"subject":D"#), Ok("artifact"));
+        check("null blobs", &format!(r#"{typed},"blobs":null"#), Ok("artifact"));
+        check("artifact of no type", &format!(r#"{artifact},"blobs":[D]"#), Err(Shape));
+        check("artifact of a schema", &format!(r#"{typed},"schemaVersion":2"#), Err(Shape));
+        check("image as artifact", &format!(r#"{typed},"config":D"#), Err(Shape));
+        check("layers as blobs", &format!(r#"{typed},"layers":[D]"#), Err(Shape));
+        check("index as artifact", &format!(r#"{typed},"manifests":[]"#), Err(Shape));
+        check("untyped artifact", r#""artifactType":"a","blobs":[D]"#, Err(MediaType));
+        check("artifact as image", &format!(r#"{image},"blobs":[D]"#), Err(Shape));
+        check("no schema", r#""config":D,"layers":[D]"#, Err(MediaType));
         check("schema 1", r#""schemaVersion":1,"config":D,"layers":[D]"#, Err(MediaType));
         check("other type", r#""schemaVersion":2,"mediaType":"x","config":D"#, Err(MediaType));
     }

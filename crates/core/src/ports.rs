@@ -82,16 +82,25 @@ pub trait ArtifactStore: Send + Sync {
     ) -> Result<Bytes, StoreError>;
 }
 
+/// What a server that is no registry may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchLimits {
+    /// The greatest body, in bytes.
+    pub bytes_max: u64,
+    /// The longest time for all of it: a connection, redirects, head and body.
+    pub timeout: Duration,
+}
+
 /// Bounded reads from anything that is no registry: OCSP responders, CRLs, TUF mirrors.
 #[async_trait]
 pub trait Fetch: Send + Sync {
-    /// The body at `url`, at most `bytes_max` bytes.
+    /// The body at `url`, within `limits`.
     ///
     /// # Errors
     /// [`StoreError`], by cause.
-    async fn get(&self, url: &str, bytes_max: u64) -> Result<Bytes, StoreError>;
+    async fn get(&self, url: &str, limits: FetchLimits) -> Result<Bytes, StoreError>;
 
-    /// The answer to `body` posted to `url`, at most `bytes_max` bytes.
+    /// The answer to `body` posted to `url`, within `limits`.
     ///
     /// # Errors
     /// [`StoreError`], by cause.
@@ -100,7 +109,7 @@ pub trait Fetch: Send + Sync {
         url: &str,
         media_type: &str,
         body: Bytes,
-        bytes_max: u64,
+        limits: FetchLimits,
     ) -> Result<Bytes, StoreError>;
 }
 

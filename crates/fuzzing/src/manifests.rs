@@ -11,11 +11,12 @@ pub const MANIFESTS: &[&str] = &[
     include_str!("../../verifiers/tests/data/cosign-3.1.3/p256/referrer-manifest.json"),
     include_str!("../../verifiers/tests/data/cosign-3.1.3/p256/referrers.json"),
     r#"{"schemaVersion":2,"manifests":null,"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json"}"#,
+    r#"{"mediaType":"application/vnd.oci.artifact.manifest.v1+json","artifactType":"application/x","blobs":[{"mediaType":"application/y","size":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}]}"#,
 ];
 
 /// What parses as an image has a configuration and no list of manifests, what parses as an index has
-/// neither configuration nor layers; each has the media type of its kind or none; and descriptors
-/// survive being written and read.
+/// neither configuration nor layers; each has the media type of its kind or none; what parses as an
+/// artifact has that media type and none of these; and descriptors survive being written and read.
 pub fn manifest(data: &[u8]) -> bool {
     let Ok(manifest) = Manifest::parse(data) else { return false };
     let has = |member| at(data, &[member]).is_some();
@@ -24,6 +25,12 @@ pub fn manifest(data: &[u8]) -> bool {
             .is_none_or(|kind| kinds.iter().any(|end| kind.ends_with(end)))
     };
     let descriptors = match manifest {
+        Manifest::Artifact { blobs, subject, .. } => {
+            let kind = string_at(data, &["mediaType"]);
+            assert!(kind.is_some_and(|kind| kind.ends_with("artifact.manifest.v1+json")));
+            assert!(!["schemaVersion", "config", "layers", "manifests"].into_iter().any(has));
+            blobs.into_iter().chain(subject).collect()
+        }
         Manifest::Image { layers, subject, .. } => {
             assert!(
                 has("config")

@@ -21,6 +21,7 @@ pub const DICTIONARY: &[&str] = &[
     "\"tlogEntries\":[],", "\"certificate\":{},", "\"messageSignature\":{},", "\"hint\":\"\"", "\"optional\":null,", "=", "==",
     // Notary Project envelopes, names and policies
     "\"alg\":\"none\",", "\"crit\":[],", "\"x5c\":[],", "\"b64\":false,", "eyJ9", "ES256", "PS256", "notary.x509", "C=US,",
+    "io.cncf.notary.verificationPlugin",
     "\\2c", "\\ ", "=#", "+O=", ";", "x509.subject:", "ca:a", "\"level\":\"skip\"", "\"override\":{},", "\u{0}\u{0}\u{0}",
     // YAML
     "\n", "\r\n", "\n---\n", "\n...\n", "---", "- ", "  ", ": ", "#", "|", ">", "&a ", "*a", "<<: *a", "!!binary ", "? ",

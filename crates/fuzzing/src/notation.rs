@@ -23,17 +23,19 @@ pub(crate) use data;
 
 /// Certificates, one of which signed itself and another.
 pub const CERTIFICATES: &[&[u8]] = &[ROOT, data!("openssl-chain/leaf.der")];
-/// COSE envelopes, over RSA and two curves.
+/// COSE envelopes, over RSA and two curves, one of which asks for a plugin.
 pub const COSE: &[&[u8]] = &[
     data!("notation-go/rsa.cose"),
     data!("notation-go/ec.cose"),
     data!("notation-go/revocation.cose"),
+    data!("notation-go/plugin.cose"),
 ];
-/// JWS envelopes, one of them with a timestamp.
+/// JWS envelopes, one of them with a timestamp, and one that asks for a plugin.
 pub const JWS: &[&[u8]] = &[
     data!("notation-go/rsa.jws"),
     data!("notation-go/ec.jws"),
     data!("notation-go/timestamped.jws"),
+    data!("notation-go/plugin.jws"),
 ];
 /// Distinguished names as policies write them.
 pub const NAMES: &[&str] = &[

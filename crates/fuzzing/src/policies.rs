@@ -20,6 +20,7 @@ pub const POLICIES: &[&str] = &[
     include_str!("../../../config/policies/release-images.yaml"),
     include_str!("../../../config/policies/signed-by-default.yaml"),
     include_str!("../../../config/policies/team-web.yaml"),
+    include_str!("../../../config/policies/vendor-images.yaml"),
     "{apiVersion: assay.dev/v1alpha1, kind: ImageAdmissionPolicy, metadata: {name: a, namespace: shop}, spec: {match: {name: \"web-*\", labelSelector: {matchLabels: {app: web}}}, rules: [{images: [\"**\"], allow: true}], onError: allow, requireDigest: deny}}",
 ];
 
@@ -33,7 +34,8 @@ pub fn policies(data: &[u8]) -> bool {
     let documents = read_documents(Path::new("policies/p.yaml"), data);
     let read = |path: &Path| Err(format!("{} cannot be read", path.display()));
     let sources = GivenSources { documents: &documents, read: &read };
-    let compiled = compile(&documents, &CompileOptions::default(), &sources, &Factory, None);
+    let compiled =
+        compile(&documents, &CompileOptions::default(), &sources, &Factory::default(), None);
 
     let policies = &compiled.snapshot.policies;
     let is_policy = |document: &&Document| match &document.body {

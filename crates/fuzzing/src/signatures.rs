@@ -153,7 +153,8 @@ static VERIFIER: LazyLock<Arc<dyn Verifier>> = LazyLock::new(|| {
     let documents = read_documents(Path::new("policies.yaml"), text.as_bytes());
     let read = |_: &Path| Err("there are no files".to_owned());
     let sources = GivenSources { documents: &documents, read: &read };
-    let compiled = compile(&documents, &CompileOptions::default(), &sources, &Factory, None);
+    let compiled =
+        compile(&documents, &CompileOptions::default(), &sources, &Factory::default(), None);
     assert_eq!(compiled.problems, []);
     let mut found = None;
     for rule in compiled.snapshot.policies.iter().flat_map(|policy| policy.rules.iter().flatten()) {

@@ -1,7 +1,9 @@
 //! Every fuzz target, on its seeds and on mutants by fixed numbers.
 
+use std::fs;
 use std::panic::catch_unwind;
 
+use assay_fuzzing::policies::POLICIES;
 use assay_fuzzing::{Mutator, TARGETS, Target};
 
 /// Whether the input is accepted; where it breaks the target's property, shows it.
@@ -49,4 +51,16 @@ fn every_target_is_run_here_and_under_libfuzzer() {
         .filter_map(|line| line.strip_prefix("path = \"fuzz_targets/")?.strip_suffix(".rs\""))
         .collect();
     assert_eq!(names, wrapped);
+}
+
+#[test]
+fn every_sample_policy_is_a_seed() {
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/policies");
+    let files = fs::read_dir(samples).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.filter(|path| path.is_file()).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(POLICIES.contains(&text.as_str()), "{} is no seed", file.display());
+    }
 }

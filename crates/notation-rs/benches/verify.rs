@@ -110,11 +110,7 @@ fn measure(envelope: &Path) -> Result<Figure, Error> {
     }]});
     let policy = OciTrustPolicy::parse(policy.to_string().as_bytes())?;
     let revocation = OnlineRevocation { fetcher: &Nowhere, cache: &NoCache };
-    let verifier = Verifier {
-        trust_stores: &trust_stores,
-        revocation: &revocation,
-        timestamp_revocation: &revocation,
-    };
+    let verifier = Verifier::new(&trust_stores, &revocation, &revocation);
     let bytes = fs::read(envelope)?;
     let (reference, user_metadata) = (format!("{REPOSITORY}@{DIGEST}"), BTreeMap::new());
     let verify = || {

@@ -1,8 +1,17 @@
 //! Verifies one signature from files and prints what came of it as one JSON object: the way in for
 //! test suites that are written in other languages.
 //!
-//! Exits with 0 if the artifact may pass, 1 if it may not, and 2 if the arguments make no sense. It
-//! uses no network: what `--http` names is all that there is.
+//! Exits with 0 if the artifact may pass, 1 if it may not, and 2 without a report if the arguments make
+//! no sense. It uses no network: what `--http` names is all that there is; of two prefixes that fit a
+//! URL, the longer one answers.
+//!
+//! The policy is made of the arguments, and holds for the repository of `--reference`. What makes no
+//! trust policy document makes no arguments either: a level, an override, an identity or the name of a
+//! store that is not allowed, a reference without a digest, and a file that can't be read. What a
+//! verifier meets only when it reads a signature is a verdict: a media type that is no envelope's
+//! (`integrity`), a trust store that holds no certificates, or some that it must not hold, where the
+//! signature needs that store (`authenticity` or `authenticTimestamp`). Digests of reference and
+//! descriptor are not compared: whoever resolves the reference has done that.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -61,9 +70,7 @@ fn main() -> ExitCode {
 fn run(arguments: impl Iterator<Item = String>) -> Result<(bool, Value), Usage> {
     let options = Options::parse(arguments)?;
     let envelope = std::fs::read(options.one("envelope")?)?;
-    let media_type = options.one("media-type")?;
-    let format = EnvelopeFormat::from_media_type(media_type)
-        .ok_or_else(|| format!("--media-type: `{media_type}` is no envelope format"))?;
+    let format = EnvelopeFormat::from_media_type(options.one("media-type")?);
     let artifact: Value = serde_json::from_slice(&std::fs::read(options.one("artifact")?)?)?;
     let (Some(media_type), Some(digest), Some(size)) =
         (artifact["mediaType"].as_str(), artifact["digest"].as_str(), artifact["size"].as_u64())
@@ -81,16 +88,19 @@ fn run(arguments: impl Iterator<Item = String>) -> Result<(bool, Value), Usage> 
         Some("good") => &NeverRevoked,
         Some(other) => return Err(format!("--tsa-revocation: `{other}` is not good").into()),
     };
-    let verifier =
-        Verifier { trust_stores: &trust_stores, revocation: &online, timestamp_revocation };
-    let request = Request {
+    let verifier = Verifier::new(&trust_stores, &online, timestamp_revocation);
+    let now = options.maybe("now").map_or_else(|| Ok(now()), str::parse)?;
+    let request = |format| Request {
         envelope: (format, &envelope),
         subject: Subject::Artifact { media_type, digest, size },
         user_metadata: &user_metadata,
         statement,
-        now: options.maybe("now").map_or_else(|| Ok(now()), str::parse)?,
+        now,
     };
-    let outcome = block_on(verifier.verify(&request));
+    let outcome = match format {
+        Some(format) => block_on(verifier.verify(&request(format))),
+        None => Outcome::of_unsupported_format(*statement.level()),
+    };
     Ok((outcome.verdict.is_ok(), report(&outcome)))
 }
 
@@ -165,11 +175,16 @@ type Files = BTreeMap<TrustStoreRef, Vec<Vec<u8>>>;
 /// verification fails where it needs it.
 fn stores(options: &Options) -> Result<(Files, TrustStores), Usage> {
     let mut files = Files::new();
+    let mut last = None;
     for argument in options.all("trust-store") {
         let wrong = || format!("--trust-store: `{argument}` is not TYPE:NAME=FILE");
-        let (name, file) = argument.split_once('=').ok_or_else(wrong)?;
-        let name = TrustStoreRef::parse(name).ok_or_else(wrong)?;
-        files.entry(name).or_default().push(std::fs::read(file)?);
+        let (name, file) = match argument.split_once('=') {
+            Some((name, file)) => (TrustStoreRef::parse(name).ok_or_else(wrong)?, file),
+            // One more file of the store before.
+            None => (last.ok_or_else(wrong)?, argument),
+        };
+        files.entry(name.clone()).or_default().push(std::fs::read(file)?);
+        last = Some(name);
     }
     let mut stores = TrustStores::default();
     for (name, files) in &files {
@@ -254,7 +269,8 @@ impl Fetcher for Web {
         &'a self,
         request: FetchRequest<'a>,
     ) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
-        let found = self.0.iter().find(|(prefix, _)| request.url.starts_with(prefix));
+        let fitting = self.0.iter().filter(|(prefix, _)| request.url.starts_with(prefix));
+        let found = fitting.max_by_key(|(prefix, _)| prefix.len());
         let answer = match found {
             None => Err(FetchError::Status(404)),
             Some((_, body)) if body.len() > request.body_bytes_max => Err(FetchError::TooLarge),
@@ -320,7 +336,7 @@ mod tests {
 
     #[test]
     fn verifies_envelopes_of_the_notary_projects_own_library() {
-        let cases: [(&[&str], &str); 14] = [
+        let cases: [(&[&str], &str); 17] = [
             (&[], "pass"),
             (&["--user-metadata", "env=prod"], "pass"),
             (&["--user-metadata", "env=test"], "metadata"),
@@ -331,7 +347,10 @@ mod tests {
             (&["--now", CERTIFICATES_EXPIRED, "--override", "expiry=log"], "authenticTimestamp"),
             (&["--now", CERTIFICATES_EXPIRED, "--level", "audit"], "pass"),
             (&["--level", "skip"], "pass"),
-            (&["--media-type", "application/jose"], "usage"),
+            (&["--media-type", "application/jose"], "integrity"),
+            (&["--media-type", "application/jose", "--level", "skip"], "pass"),
+            (&["--level", "none"], "usage"),
+            (&["--trusted-identity", "x509.subject: C=US, ST=WA"], "usage"),
             (&["--override", "expiry=skip"], "usage"),
             (&["--reference", "registry.example/a:tag"], "usage"),
             (&["--unknown", "x"], "usage"),
@@ -351,7 +370,7 @@ mod tests {
         let good_crl = page("crl.example/root.crl", "good.crl");
         let revoked_crl = page("crl.example/", "revoked.crl");
         let elsewhere = page("crl.example/other", "good.crl");
-        let cases: [(&[&str], &str); 9] = [
+        let cases: [(&[&str], &str); 11] = [
             (&[], "revocation"),
             (&["--override", "revocation=skip"], "pass"),
             (&["--override", "revocation=log"], "pass"),
@@ -361,6 +380,8 @@ mod tests {
             (&["--http", &revoked_crl], "revocation"),
             (&["--http", &elsewhere], "revocation"),
             (&["--http", &good_ocsp, "--http", &revoked_crl], "pass"),
+            (&["--http", &good_crl, &revoked_crl], "pass"),
+            (&["--http", &revoked_crl, &good_crl], "pass"),
         ];
         for (arguments, expect) in cases {
             let arguments = [&["--now", "2026-11-22T12:00:00Z"], arguments].concat();
@@ -399,8 +420,11 @@ mod tests {
         let no_store = format!("ca:roots={DATA}/descriptor.json");
         let absent = format!("{DATA}/absent");
         let cose = format!("{DATA}/rsa.cose");
-        let cases: [(&[&str], &str); 11] = [
+        let file = own.trim_start_matches("ca:roots=");
+        let cases: [(&[&str], &str); 13] = [
             (&["--trust-store", &other], "authenticity"),
+            (&["--trust-store", &other, file], "pass"),
+            (&["--trust-store", file], "usage"),
             (&["--trust-store", &other, "--trust-store", &own], "pass"),
             (&["--trust-store", &own, "--trust-store", &tsa], "authenticTimestamp"),
             (

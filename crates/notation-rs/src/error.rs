@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 
 use crate::algorithm::SignatureError;
+use crate::chain::ChainError;
 use crate::envelope::EnvelopeError;
 use crate::identity::IdentityError;
 use crate::payload::PayloadError;
+use crate::plugin::{Capability, PluginError};
+use crate::profile::ProfileError;
 use crate::timestamp::TimestampError;
 use crate::trust_store::TrustStoreError;
 use crate::verify::RevocationFailure;
@@ -55,9 +58,42 @@ pub enum VerificationError {
     /// The payload is not a descriptor.
     #[error("{0}")]
     Payload(#[from] PayloadError),
-    /// The signer demands a plugin for verification; there are none here.
-    #[error("the signature can only be verified with a plugin, and there are none")]
+    /// The plugin that the signer demands gave no answer.
+    #[error("verification plugin {plugin} tells nothing: {error}")]
+    PluginFailed {
+        /// Its name.
+        plugin: String,
+        /// Why.
+        #[source]
+        error: PluginError,
+    },
+    /// A header by which a signer demands a plugin is not what it must be.
+    #[error("the header {header} is not critical, or its value is not what it must be")]
+    PluginHeader {
+        /// The header.
+        header: &'static str,
+    },
+    /// The plugin that the signer demands says no.
+    #[error("verification plugin {plugin} says no to {capability}: {reason}")]
+    PluginRejected {
+        /// Its name.
+        plugin: String,
+        /// What it checked.
+        capability: Capability,
+        /// Why, in its own words.
+        reason: String,
+    },
+    /// The signer demands a plugin for verification that is not here.
+    #[error("the signature can only be verified with a plugin that is not here")]
     PluginUnavailable,
+    /// The plugin is older than the signer demands.
+    #[error("verification plugin {plugin} {version} is older than the signature demands")]
+    PluginVersion {
+        /// Its name.
+        plugin: String,
+        /// Its version.
+        version: String,
+    },
     /// A certificate is revoked, or whether it is can't be told.
     #[error("{0}")]
     Revocation(#[from] RevocationFailure),
@@ -97,7 +133,11 @@ impl VerificationError {
             Self::MetadataMismatch { .. } => "MetadataMismatch",
             Self::NotTrusted => "NotTrusted",
             Self::Payload(_) => "InvalidPayload",
+            Self::PluginFailed { .. } => "PluginFailed",
+            Self::PluginHeader { .. } => "PluginHeader",
+            Self::PluginRejected { .. } => "PluginRejected",
             Self::PluginUnavailable => "PluginUnavailable",
+            Self::PluginVersion { .. } => "PluginVersion",
             Self::Revocation(RevocationFailure::InvalidChain(_)) => "InvalidChain",
             Self::Revocation(RevocationFailure::Revoked { .. }) => "Revoked",
             Self::Revocation(RevocationFailure::Unknown { .. }) => "RevocationUnknown",
@@ -115,12 +155,26 @@ impl VerificationError {
 const fn envelope_code(error: EnvelopeError) -> &'static str {
     match error {
         EnvelopeError::Signature(SignatureError::Invalid) => "BadSignature",
-        EnvelopeError::Signature(_) => "UnsupportedKey",
+        EnvelopeError::Signature(_)
+        | EnvelopeError::Chain(ChainError::Profile { fault: ProfileError::Key(_), .. }) => {
+            "UnsupportedKey"
+        }
         EnvelopeError::UnsupportedAlgorithm | EnvelopeError::AlgorithmMismatch => {
             "UnsupportedAlgorithm"
         }
         EnvelopeError::Chain(_) | EnvelopeError::Certificate { .. } => "InvalidChain",
         EnvelopeError::ContentType => "ContentTypeUnsupported",
+        EnvelopeError::UnsupportedFormat => "UnsupportedFormat",
         _ => "InvalidEnvelope",
+    }
+}
+
+#[cfg(test)]
+#[test]
+fn tells_unfit_keys_from_other_faults_of_a_chain() {
+    let key = ProfileError::Key(SignatureError::UnsupportedKey);
+    for (fault, expect) in [(key, "UnsupportedKey"), (ProfileError::LeafIsCa, "InvalidChain")] {
+        let error = EnvelopeError::Chain(ChainError::Profile { position: 0, fault });
+        assert_eq!(VerificationError::from(error).code(), expect);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::der::{self, Element, Malformed, OID, SEQUENCE};
+use crate::der::{self, Element, Malformed, OID, Reader, SEQUENCE};
 
 /// The string types of DER that have one reading as text, beyond ASCII or not. Teletex strings have
 /// none, so that they are taken as ASCII only.
@@ -18,7 +18,7 @@ const SET: u8 = 0x31;
 
 /// The attributes that a certificate's subject is compared by: their names in a policy, and their
 /// object identifiers 2.5.4.6 and so on.
-/// Attributes of other types (`emailAddress`, `DC`, `UID`) never match, and are in no one's way.
+/// Attributes of other types never match; [`UnknownAttributes`] says whether they are in the way.
 const ATTRIBUTES: [(&str, &[u8]); 9] = [
     ("C", &[0x55, 4, 6]),
     ("CN", &[0x55, 4, 3]),
@@ -30,6 +30,16 @@ const ATTRIBUTES: [(&str, &[u8]); 9] = [
     ("ST", &[0x55, 4, 8]),
     ("STREET", &[0x55, 4, 9]),
 ];
+
+/// What an attribute of an unknown type (`emailAddress`, `DC`, `UID`) makes of a subject.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum UnknownAttributes {
+    /// Nothing: it is as if it were not there.
+    #[default]
+    Ignore,
+    /// One that can't be compared with any identity, as in the Notary Project's own library.
+    Refuse,
+}
 
 /// Attributes that both sides must have: without them a name says too little to be trusted.
 const REQUIRED: [&str; 3] = ["C", "ST", "O"];
@@ -99,26 +109,27 @@ impl DistinguishedName {
     /// name are left out.
     ///
     /// # Errors
-    /// DER that is no name, a part with several attributes, a type that repeats, a value that is no
-    /// plain text, and a name without C, ST or O.
+    /// DER that is no name, a type that repeats, a value that is no plain text, and a name without C,
+    /// ST or O.
     pub fn from_subject_der(der: &[u8]) -> Result<Self, IdentityError> {
+        Self::read(der, UnknownAttributes::Ignore)
+    }
+
+    /// The same, where `unknown` says what attributes of other types are.
+    pub(crate) fn read(der: &[u8], unknown: UnknownAttributes) -> Result<Self, IdentityError> {
         let mut parts = der::only(SEQUENCE, der)?.reader();
         let mut attributes = BTreeMap::new();
         while !parts.is_empty() {
             let mut part = parts.expect(SET)?.reader();
-            let mut attribute = part.expect(SEQUENCE)?.reader();
-            part.finish().map_err(|_| IdentityError::MultiValued)?;
-            let (oid, value) = (attribute.expect(OID)?.content, attribute.any()?);
-            attribute.finish()?;
-            let Some((name, _)) = ATTRIBUTES.iter().find(|(_, known)| *known == oid) else {
-                continue;
-            };
-            let value = text_of(&value)
-                .ok_or_else(|| IdentityError::NotText { name: (*name).to_owned() })?;
-            if value.contains("=#") {
-                return Err(IdentityError::HexValue);
+            // Attributes that share a part count as in parts of their own. A part without any is none.
+            loop {
+                if let Some((name, value)) = subject_attribute(&mut part, unknown)? {
+                    add(&mut attributes, name, value)?;
+                }
+                if part.is_empty() {
+                    break;
+                }
             }
-            add(&mut attributes, name, value)?;
         }
         Self::checked(attributes)
     }
@@ -134,6 +145,25 @@ impl DistinguishedName {
             None => Ok(Self { attributes }),
         }
     }
+}
+
+/// The next attribute of a certificate's subject, by the name that policies have for it; none if they
+/// have none.
+fn subject_attribute(
+    part: &mut Reader<'_>,
+    unknown: UnknownAttributes,
+) -> Result<Option<(&'static str, String)>, IdentityError> {
+    let mut attribute = part.expect(SEQUENCE)?.reader();
+    let (oid, value) = (attribute.expect(OID)?.content, attribute.any()?);
+    attribute.finish()?;
+    let Some((name, _)) = ATTRIBUTES.into_iter().find(|(_, known)| *known == oid) else {
+        return match unknown {
+            UnknownAttributes::Ignore => Ok(None),
+            UnknownAttributes::Refuse => Err(IdentityError::UnknownAttribute),
+        };
+    };
+    let value = text_of(&value).ok_or_else(|| IdentityError::NotText { name: name.to_owned() })?;
+    if value.contains("=#") { Err(IdentityError::HexValue) } else { Ok(Some((name, value))) }
 }
 
 /// The distinguished name in `der`, of a certificate's subject or issuer, for people: the last part
@@ -235,6 +265,9 @@ pub enum IdentityError {
         /// The attribute's type.
         name: String,
     },
+    /// A subject's attribute of an unknown type, where that is not let pass.
+    #[error("the subject has an attribute of an unknown type")]
+    UnknownAttribute,
 }
 
 impl From<Malformed> for IdentityError {

@@ -28,6 +28,7 @@ pub mod identity;
 mod json;
 mod oids;
 pub mod payload;
+pub mod plugin;
 pub mod profile;
 pub mod revocation;
 #[cfg(any(test, feature = "signer"))]
@@ -73,6 +74,11 @@ impl EnvelopeFormat {
         [Self::Cose, Self::Jws].into_iter().find(|format| format.media_type() == media_type)
     }
 }
+
+/// The example of the README, which has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(test)]
 #[test]

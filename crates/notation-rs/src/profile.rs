@@ -212,6 +212,8 @@ pub(crate) const BASIC_CONSTRAINTS: &[u8] = b"\x55\x1d\x13";
 pub(crate) const KEY_USAGE: &[u8] = b"\x55\x1d\x0f";
 pub(crate) const EXTENDED_KEY_USAGE: &[u8] = b"\x55\x1d\x25";
 pub(crate) const TIME_STAMPING: &[u8] = b"\x2b\x06\x01\x05\x05\x07\x03\x08";
+/// `anyExtendedKeyUsage`.
+pub(crate) const ANY_PURPOSE: &[u8] = b"\x55\x1d\x25\x00";
 
 const DIGITAL_SIGNATURE: u16 = 0x8000;
 const KEY_CERT_SIGN: u16 = 0x0400;
@@ -230,7 +232,7 @@ const LEAF_FORBIDDEN_USAGES: [(u16, &str); 7] = [
 ];
 
 const CODE_SIGNING_FORBIDDEN_PURPOSES: [(&[u8], &str); 6] = [
-    (&[0x55, 0x1d, 0x25, 0x00], "anyExtendedKeyUsage"),
+    (ANY_PURPOSE, "anyExtendedKeyUsage"),
     (&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01], "serverAuth"),
     (&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02], "clientAuth"),
     (&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x04], "emailProtection"),

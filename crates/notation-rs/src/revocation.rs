@@ -194,6 +194,16 @@ pub async fn check(
     Ok(ChainStatus { certificates })
 }
 
+/// Whether `chain` (leaf first, root last) can be told about without asking anybody: none of its
+/// certificates but the root says where to ask, and so all count as good.
+pub(crate) fn names_nobody(chain: &[Certificate]) -> bool {
+    let below = chain.split_last().map_or(chain, |(_, below)| below);
+    below.iter().all(|certificate| {
+        urls::ocsp(certificate).is_ok_and(|urls| urls.is_empty())
+            && urls::crls(certificate).is_ok_and(|urls| urls.is_none())
+    })
+}
+
 /// A definitive answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Finding {
@@ -260,12 +270,23 @@ async fn ask_responder(
     context: &Context<'_>,
 ) -> Result<Finding, RevocationError> {
     let key = CacheKey::ocsp(url, certificate, issuer);
-    if let Some(Evidence::Ocsp(answer)) = context.cache.get(&key)
-        && let Ok(finding) = answer.finding(context.now, context.signing_time)
-    {
-        check_responder(&answer, issuer, context).await?;
-        return Ok(finding);
-    }
+    let fetch = fetch_answer(url, certificate, issuer, context);
+    let kept = context.cache.get_or_fetch(key, context.now, Box::pin(fetch)).await?;
+    let Evidence::Ocsp(answer) = kept else {
+        return Err(RevocationError::Malformed("OCSP response"));
+    };
+    let finding = answer.finding(context.now, context.signing_time)?;
+    check_responder(&answer, issuer, context).await?;
+    Ok(finding)
+}
+
+/// The definitive answer of the responder at `url`, fetched.
+async fn fetch_answer(
+    url: &str,
+    certificate: &Certificate,
+    issuer: &Certificate,
+    context: &Context<'_>,
+) -> Result<Evidence, RevocationError> {
     let id = CertificateId::new(certificate, issuer);
     let request = id.request()?;
     let get_url = ocsp::get_url(url, &request);
@@ -277,11 +298,9 @@ async fn ask_responder(
         timeout: OCSP_TIMEOUT,
     };
     let body = fetch(context.fetcher, request).await?;
-    let answer = Arc::new(OcspAnswer::verify(&body, &id, issuer)?);
-    let finding = answer.finding(context.now, context.signing_time)?;
-    check_responder(&answer, issuer, context).await?;
-    context.cache.put(key, Evidence::Ocsp(answer));
-    Ok(finding)
+    let answer = OcspAnswer::verify(&body, &id, issuer)?;
+    answer.finding(context.now, context.signing_time)?;
+    Ok(Evidence::Ocsp(Arc::new(answer)))
 }
 
 /// Refuses the answer of a responder whose own certificate is revoked, or whose status cannot be
@@ -324,14 +343,14 @@ async fn crl_bundle(
     issuer: &Certificate,
     context: &Context<'_>,
 ) -> Result<Arc<CrlBundle>, RevocationError> {
+    let fetch = async {
+        let bundle = CrlBundle::fetch(url, issuer, context.now, context.fetcher).await?;
+        Ok(Evidence::Crl(Arc::new(bundle)))
+    };
     let key = CacheKey::crl(url, issuer);
-    if let Some(Evidence::Crl(bundle)) = context.cache.get(&key)
-        && context.now <= bundle.fresh_until()
-    {
-        return Ok(bundle);
+    match context.cache.get_or_fetch(key, context.now, Box::pin(fetch)).await? {
+        Evidence::Crl(bundle) if context.now <= bundle.fresh_until() => Ok(bundle),
+        Evidence::Crl(_) => Err(RevocationError::Expired),
+        Evidence::Ocsp(_) => Err(RevocationError::Malformed("CRL")),
     }
-    let bundle = CrlBundle::fetch(url, issuer, context.now, context.fetcher).await?;
-    let bundle = Arc::new(bundle);
-    context.cache.put(key, Evidence::Crl(Arc::clone(&bundle)));
-    Ok(bundle)
 }

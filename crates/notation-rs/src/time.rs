@@ -37,6 +37,17 @@ pub(crate) fn rfc3339(text: &str) -> Option<Timestamp> {
     Some(whole.saturating_add(fraction).unwrap_or(whole))
 }
 
+/// The time `seconds` after the start of 1970, or before it; none after year 9999.
+pub(crate) fn epoch(seconds: i64) -> Option<Timestamp> {
+    /// The last second of year 9999.
+    const LAST: i64 = 253_402_300_799;
+    let last = Timestamp::MAX.as_second();
+    if (last..=LAST).contains(&seconds) {
+        return Some(Timestamp::MAX);
+    }
+    Timestamp::from_second(seconds).ok()
+}
+
 /// A fraction of a second, and what follows it: no fraction is none of it, but a point wants a digit.
 fn fraction(rest: &[u8]) -> Option<(SignedDuration, &[u8])> {
     let Some(fraction) = rest.strip_prefix(b".") else { return Some((SignedDuration::ZERO, rest)) };
@@ -122,6 +133,22 @@ mod tests {
         ];
         for (text, expect) in generalized {
             assert_eq!(generalized_time(text.as_bytes()), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_seconds_up_to_year_9999() {
+        let cases = [
+            (-1, at("1969-12-31T23:59:59Z")),
+            (1_714_557_600, at("2024-05-01T10:00:00Z")),
+            (253_402_207_199, at("9999-12-30T21:59:59Z")),
+            (253_402_207_200, Some(Timestamp::MAX)),
+            (253_402_300_799, Some(Timestamp::MAX)),
+            (253_402_300_800, None),
+            (i64::MIN, None),
+        ];
+        for (seconds, expect) in cases {
+            assert_eq!(epoch(seconds), expect, "{seconds}");
         }
     }
 

@@ -5,6 +5,8 @@
 
 mod cms;
 mod path;
+#[cfg(any(test, feature = "signer"))]
+pub(crate) mod query;
 mod signer;
 mod tst_info;
 

@@ -211,8 +211,9 @@ fn parse_file(bytes: &[u8]) -> Result<Vec<Certificate>, TrustStoreError> {
     if bytes.len() > STORE_FILE_BYTES_MAX {
         return Err(TrustStoreError::TooLarge);
     }
-    let pem = str::from_utf8(bytes).ok().filter(|text| text.contains(PEM_BEGIN));
-    let certificates = pem.map_or_else(|| parse_der(bytes), parse_pem)?;
+    // The text between the blocks may be in any encoding.
+    let text = String::from_utf8_lossy(bytes);
+    let certificates = if text.contains(PEM_BEGIN) { parse_pem(&text) } else { parse_der(bytes) }?;
     match certificates.is_empty() {
         true => Err(TrustStoreError::Empty),
         false => Ok(certificates),
@@ -245,7 +246,7 @@ fn parse_pem(text: &str) -> Result<Vec<Certificate>, TrustStoreError> {
         loop {
             match lines.next().ok_or(TrustStoreError::Pem)? {
                 PEM_END_CERTIFICATE => break,
-                line => body.push_str(line),
+                line => body.push_str(line.trim_start()),
             }
         }
         let der = STANDARD.decode(body).map_err(|_| TrustStoreError::Pem)?;

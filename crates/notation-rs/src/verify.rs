@@ -3,6 +3,7 @@
 
 mod authentic_timestamp;
 mod outcome;
+mod plugin_check;
 mod revocation_check;
 
 pub use outcome::{Failure, Outcome, Stage, ValidationResult, Verdict, VerifiedSignature};
@@ -16,17 +17,17 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::EnvelopeFormat;
-use crate::envelope::{Envelope, IntactEnvelope, SigningScheme};
+use crate::envelope::{ENVELOPE_BYTES_MAX, Envelope, IntactEnvelope, SigningScheme};
 use crate::error::VerificationError;
+use crate::identity::UnknownAttributes;
 use crate::payload::TargetArtifact;
+use crate::plugin::{Capability, VerificationPlugin};
 use crate::profile::Purpose;
+use crate::revocation::names_nobody;
 use crate::trust_policy::{Statement, ValidationAction, ValidationType};
 use crate::trust_store::{TrustStoreType, TrustStores};
 use outcome::Results;
 use revocation_check::require_good;
-
-/// The header by which a signer asks for a plugin. Listed as critical or not, and whatever its value.
-const VERIFICATION_PLUGIN: &str = "io.cncf.notary.verificationPlugin";
 
 /// What has to be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub struct Request<'a> {
     pub now: Timestamp,
 }
 
-/// Verifies signatures. Holds what all of them are held against.
+/// Verifies signatures. Holds what all of them are held against; [`Verifier::new`] is what is usual.
 #[derive(Clone, Copy, Debug)]
 pub struct Verifier<'a> {
     /// The stores that statements name.
@@ -73,23 +74,50 @@ pub struct Verifier<'a> {
     pub revocation: &'a dyn RevocationCheck,
     /// Asks about the certificates of timestamp authorities.
     pub timestamp_revocation: &'a dyn RevocationCheck,
+    /// The plugins that signers may ask for.
+    pub plugins: &'a [&'a dyn VerificationPlugin],
+    /// Bytes of one envelope. More than
+    /// [`ENVELOPE_BYTES_LIMIT`](crate::envelope::ENVELOPE_BYTES_LIMIT) counts as that.
+    pub envelope_bytes_max: usize,
+    /// What attributes of unknown types make of a signer's subject, where not everybody is trusted.
+    pub unknown_attributes: UnknownAttributes,
 }
 
-impl Verifier<'_> {
+impl<'a> Verifier<'a> {
+    /// A verifier without plugins that reads envelopes of [`ENVELOPE_BYTES_MAX`] and ignores what it
+    /// does not know of a signer's subject.
+    pub const fn new(
+        trust_stores: &'a TrustStores,
+        revocation: &'a dyn RevocationCheck,
+        timestamp_revocation: &'a dyn RevocationCheck,
+    ) -> Self {
+        Self {
+            trust_stores,
+            revocation,
+            timestamp_revocation,
+            plugins: &[],
+            envelope_bytes_max: ENVELOPE_BYTES_MAX,
+            unknown_attributes: UnknownAttributes::Ignore,
+        }
+    }
+
     /// What the checks of one signature came to, in this order:
     ///
     /// 1. integrity: the envelope and its certificate chain are sound, and the signature verifies;
-    /// 2. no plugin is asked for, and every critical attribute is known;
+    /// 2. the plugin that is asked for is here; without one, every critical attribute is known;
     /// 3. authenticity: the chain meets a trust store, and the leaf is a trusted identity;
     /// 4. expiry;
     /// 5. authentic timestamp: the certificates were valid when the signature was made;
-    /// 6. revocation, unless the level skips it. Nobody is asked about an untrusted chain: the
-    ///    addresses to ask are in its certificates;
-    /// 7. the payload is the artifact, and has the wanted user metadata.
+    /// 6. revocation, unless the level skips it. Nobody is asked about a chain that meets no trust
+    ///    store, since the addresses to ask are in its certificates: if it has any, this fails;
+    /// 7. the plugin's results, in place of identity, of revocation or of both; and it has processed
+    ///    every critical attribute that is not known;
+    /// 8. the payload is the artifact, and has the wanted user metadata.
     ///
-    /// The first failure that is enforced is the verdict, and ends it; 1, 2 and 7 are enforced at
-    /// every level but skip, at which nothing is read. An artifact without signatures is nothing
-    /// that a level can let pass: that is the caller's to refuse.
+    /// The first failure that is enforced is the verdict, and ends it; 1, 2 and 8 are enforced at
+    /// every level but skip, at which nothing is read, and so is all of 7 but a plugin's saying no.
+    /// An artifact without signatures is nothing that a level can let pass: that is the caller's to
+    /// refuse.
     pub async fn verify(&self, request: &Request<'_>) -> Outcome {
         let mut results = Results::new(*request.statement.level());
         let verdict = self.run(request, &mut results).await;
@@ -103,32 +131,55 @@ impl Verifier<'_> {
             return Ok(Verdict::Skipped);
         }
         let (format, bytes) = request.envelope;
-        let envelope = Envelope::parse(format, bytes).and_then(Envelope::verify_integrity);
+        let envelope = Envelope::parse_up_to(self.envelope_bytes_max, format, bytes)
+            .and_then(Envelope::verify_integrity);
         let envelope = envelope.map_err(VerificationError::from);
         let envelope = Arc::new(results.require(ValidationType::Integrity, envelope)?);
         results.envelope = Some(Arc::clone(&envelope));
-        check_attributes(&envelope)?;
-        let authenticity = self.check_authenticity(statement, &envelope);
-        let is_trusted = authenticity.is_ok();
+        let plugin = plugin_check::gate(self.plugins, &envelope)?;
+        let is_delegated =
+            |capability| plugin.is_some_and(|plugin| plugin.capabilities().contains(&capability));
+        let trust = self.check_trust(statement, &envelope);
+        let is_trusted = trust.is_ok();
+        let identity = match is_delegated(Capability::TrustedIdentity) {
+            true => Ok(()),
+            false => self.check_identity(statement, &envelope),
+        };
+        // One result for both: the first enforced failure, or else the last that is noted.
+        let authenticity = match level.action(ValidationType::Authenticity) {
+            ValidationAction::Log => identity.and(trust),
+            _ => trust.and(identity),
+        };
         results.record(ValidationType::Authenticity, authenticity)?;
         results.record(ValidationType::Expiry, check_expiry(&envelope, request.now))?;
         let timestamp = self.check_authentic_timestamp(request, &envelope).await;
         results.record(ValidationType::AuthenticTimestamp, timestamp)?;
-        if level.action(ValidationType::Revocation) != ValidationAction::Skip {
+        let asks_revocation = level.action(ValidationType::Revocation) != ValidationAction::Skip;
+        let delegates_revocation = is_trusted && is_delegated(Capability::RevocationCheck);
+        if asks_revocation && !delegates_revocation {
             let revocation = match is_trusted {
                 true => self.check_revocation(request, &envelope).await,
+                false if names_nobody(envelope.chain()) => Ok(()),
                 false => Err(VerificationError::RevocationNotChecked),
             };
             results.record(ValidationType::Revocation, revocation)?;
+        }
+        if let Some(plugin) = plugin {
+            let is_asked = |capability: &Capability| match capability {
+                Capability::RevocationCheck => asks_revocation && delegates_revocation,
+                Capability::TrustedIdentity => is_delegated(Capability::TrustedIdentity),
+            };
+            let capabilities: Vec<_> = Capability::ALL.into_iter().filter(is_asked).collect();
+            let signature = (request, &*envelope);
+            plugin_check::ask(plugin, &capabilities, signature, results).await?;
         }
         let target = check_payload(request, &envelope)?;
         check_metadata(request, &target)?;
         Ok(Verdict::Verified(Box::new(VerifiedSignature { envelope, target })))
     }
 
-    /// Some certificate of the chain has to be one of the stores', byte for byte, and the leaf's
-    /// subject one of the identities.
-    fn check_authenticity(
+    /// Some certificate of the chain has to be one of the stores', byte for byte.
+    fn check_trust(
         &self,
         statement: &Statement,
         envelope: &IntactEnvelope,
@@ -138,10 +189,20 @@ impl Verifier<'_> {
             SigningScheme::X509SigningAuthority => TrustStoreType::SigningAuthority,
         };
         let trusted = self.trust_stores.certificates(kind, statement.trust_stores())?;
-        let chain = envelope.chain();
-        let is_trusted = chain.iter().any(|certificate| trusted.contains(certificate));
-        let leaf = chain.first().filter(|_| is_trusted).ok_or(VerificationError::NotTrusted)?;
-        match statement.trusts(leaf.subject_der())? {
+        match envelope.chain().iter().any(|certificate| trusted.contains(certificate)) {
+            true => Ok(()),
+            false => Err(VerificationError::NotTrusted),
+        }
+    }
+
+    /// The leaf's subject has to be one of the identities.
+    fn check_identity(
+        &self,
+        statement: &Statement,
+        envelope: &IntactEnvelope,
+    ) -> Result<(), VerificationError> {
+        let leaf = envelope.chain().first().ok_or(VerificationError::NotTrusted)?;
+        match statement.trusts(leaf.subject_der(), self.unknown_attributes)? {
             true => Ok(()),
             false => Err(VerificationError::IdentityMismatch),
         }
@@ -162,19 +223,6 @@ impl Verifier<'_> {
         };
         Ok(require_good(self.revocation, chain).await?)
     }
-}
-
-/// What must be understood has to be, at every level: nothing here runs plugins, and no attribute is
-/// known but those of the specification.
-fn check_attributes(envelope: &IntactEnvelope) -> Result<(), Failure> {
-    let attributes = &envelope.attributes().extended;
-    if attributes.iter().any(|attribute| attribute.name == VERIFICATION_PLUGIN) {
-        return Err(Failure { stage: Stage::Plugin, error: VerificationError::PluginUnavailable });
-    }
-    if attributes.iter().any(|attribute| attribute.critical) {
-        return Err(Failure { stage: Stage::Critical, error: VerificationError::UnknownCritical });
-    }
-    Ok(())
 }
 
 fn check_expiry(envelope: &IntactEnvelope, now: Timestamp) -> Result<(), VerificationError> {

@@ -2,10 +2,11 @@
 //! signed, and its standards have it so (RFC 5280, section 8; RFC 6960, appendix A).
 
 use assay_core::StoreError;
-use assay_core::ports::Fetch;
+use assay_core::ports::{Fetch, FetchLimits};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::http::{Call, Purpose};
@@ -17,23 +18,25 @@ impl Registry {
         method: Method,
         url: &str,
         body: Option<(&str, Bytes)>,
-        bytes_max: u64,
+        limits: FetchLimits,
     ) -> Result<Bytes, StoreError> {
         // The text is a certificate's: it stays out of the message.
         let url = Url::parse(url).map_err(|_| StoreError::Blocked {
             host: "a server".into(),
             reason: "its URL is not one",
         })?;
-        let call = Call { method, url, accept: None, body, purpose: Purpose::Fetch };
+        let now = Instant::now();
+        let deadline = now.checked_add(limits.timeout).unwrap_or(now);
+        let call = Call { method, url, accept: None, body, purpose: Purpose::Fetch { deadline } };
         let answer = self.http.follow(&call, None).await?.success()?;
-        answer.body(bytes_max, None).await
+        answer.body(limits.bytes_max, None).await
     }
 }
 
 #[async_trait]
 impl Fetch for Registry {
-    async fn get(&self, url: &str, bytes_max: u64) -> Result<Bytes, StoreError> {
-        self.fetch(Method::GET, url, None, bytes_max).await
+    async fn get(&self, url: &str, limits: FetchLimits) -> Result<Bytes, StoreError> {
+        self.fetch(Method::GET, url, None, limits).await
     }
 
     async fn post(
@@ -41,8 +44,8 @@ impl Fetch for Registry {
         url: &str,
         media_type: &str,
         body: Bytes,
-        bytes_max: u64,
+        limits: FetchLimits,
     ) -> Result<Bytes, StoreError> {
-        self.fetch(Method::POST, url, Some((media_type, body)), bytes_max).await
+        self.fetch(Method::POST, url, Some((media_type, body)), limits).await
     }
 }

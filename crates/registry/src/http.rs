@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::Certificate;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::address::ResolveError;
@@ -36,7 +37,10 @@ pub(crate) struct Call<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose<'a> {
     /// Something that is no registry: plain HTTP is as good, and nobody counts.
-    Fetch,
+    Fetch {
+        /// When all of it is to be over.
+        deadline: Instant,
+    },
     /// A step of an operation on a registry: counted; https unless configured.
     Registry {
         /// What references call it.
@@ -100,10 +104,14 @@ impl Http {
         url: &Url,
         authorization: Option<&HeaderValue>,
     ) -> Result<Answer, StoreError> {
-        let plain_allowed = matches!(call.purpose, Purpose::Fetch) || self.hosts.is_plain(url);
+        let is_fetch = matches!(call.purpose, Purpose::Fetch { .. });
+        let plain_allowed = is_fetch || self.hosts.is_plain(url);
         let client = self.clients.client(&self.hosts, url, plain_allowed)?;
         let flight = self.enter(call).await?;
         let mut request = client.request(call.method.clone(), url.clone());
+        if let Purpose::Fetch { deadline } = call.purpose {
+            request = request.timeout(deadline.saturating_duration_since(Instant::now()));
+        }
         if let Some(accept) = call.accept {
             request = request.header(ACCEPT, accept);
         }
@@ -132,17 +140,19 @@ impl Http {
 
     /// A place among the requests on behalf of whoever `call` is for, wherever redirects lead.
     async fn enter(&self, call: &Call<'_>) -> Result<Flight, StoreError> {
-        let (party, places, scope) = match call.purpose {
-            Purpose::Fetch => {
-                let party = Party::Server(host_of(&call.url));
-                (party, CONCURRENT_DEFAULT.into(), &AccessScope::Public)
+        match call.purpose {
+            Purpose::Fetch { deadline } => {
+                let host = host_of(&call.url);
+                let (party, scope) = (Party::Server(host.clone()), &AccessScope::Public);
+                let place = self.gates.enter(party, CONCURRENT_DEFAULT.into(), scope);
+                let late = |_| Err(StoreError::Timeout { host });
+                tokio::time::timeout_at(deadline, place).await.unwrap_or_else(late)
             }
             Purpose::Registry { name, scope, .. } => {
                 let party = Party::Registry(name.to_owned());
-                (party, self.hosts.max_concurrent(name), scope)
+                self.gates.enter(party, self.hosts.max_concurrent(name), scope).await
             }
-        };
-        self.gates.enter(party, places, scope).await
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything a test (or `assay demo`) needs that is not the product: a clock that stands still, an
 //! OCI registry in this process that lies on demand, a raw socket for what HTTP libraries refuse to
-//! send, a certificate authority, and Cosign signatures made here.
+//! send, a certificate authority, and signatures made here, Cosign's and the Notary Project's.
 //!
 //! Nothing in this crate judges anything: it makes evidence, right or wrong in one chosen fact, and
 //! leaves the verdict to the code under test.
@@ -8,6 +8,7 @@
 mod client;
 mod clock;
 pub mod cosign;
+pub mod notation;
 mod raw;
 mod registry;
 mod tls;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use assay_core::ports::{
-    AdmissionRecord, ArtifactStore, CredentialError, CredentialSource, Events, Fetch,
+    AdmissionRecord, ArtifactStore, CredentialError, CredentialSource, Events, Fetch, FetchLimits,
     FetchedManifest, NamespaceError, NamespaceSource, PullIdentity, Recorder, RefusedPod, Selector,
     ViolationRecord,
 };
@@ -279,11 +279,11 @@ impl ArtifactStore for Nowhere {
 
 #[async_trait]
 impl Fetch for Nowhere {
-    async fn get(&self, _: &str, _: u64) -> Result<Bytes, StoreError> {
+    async fn get(&self, _: &str, _: FetchLimits) -> Result<Bytes, StoreError> {
         Err(StoreError::Internal)
     }
 
-    async fn post(&self, _: &str, _: &str, _: Bytes, _: u64) -> Result<Bytes, StoreError> {
+    async fn post(&self, _: &str, _: &str, _: Bytes, _: FetchLimits) -> Result<Bytes, StoreError> {
         Err(StoreError::Internal)
     }
 }

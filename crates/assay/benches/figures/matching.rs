@@ -112,7 +112,8 @@ fn snapshot(matching: Match) -> Result<Snapshot> {
         documents.extend(read_documents(Path::new("policy.yaml"), text.as_bytes()));
     }
     let sources = GivenSources { documents: &documents, read: &|_| Err("no files".to_owned()) };
-    let compiled = compile(&documents, &CompileOptions::default(), &sources, &Factory, None);
+    let compiled =
+        compile(&documents, &CompileOptions::default(), &sources, &Factory::default(), None);
     ensure!(compiled.problems.is_empty(), "{:?}", compiled.problems.first());
     Ok(compiled.snapshot)
 }

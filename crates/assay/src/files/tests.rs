@@ -108,12 +108,12 @@ spec: {publicKeys: {file: cosign.pub}}
 ",
     );
     let files = folder.policies();
-    assert_eq!(files.compile(&Factory, None).problems.len(), 1);
+    assert_eq!(files.compile(&Factory::default(), None).problems.len(), 1);
     check_refresh("no key", &files, false, &[], "good");
     for (name, key) in [("a key", "one"), ("another key", "two")] {
         folder.write("cosign.pub", key);
         check_refresh(name, &files, true, &[], "good");
-        files.compile(&Factory, None);
+        files.compile(&Factory::default(), None);
         check_refresh("the same again", &files, false, &[], "good");
     }
 }

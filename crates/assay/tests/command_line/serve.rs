@@ -56,7 +56,7 @@ pub(crate) struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// Over the policies that are in the folder `policies`.
-    async fn start(stage: &'a Stage) -> Self {
+    pub(crate) async fn start(stage: &'a Stage) -> Self {
         Self::start_with(stage, "0s").await
     }
 
@@ -99,7 +99,7 @@ impl<'a> Server<'a> {
     }
 
     /// The response to the review of a new pod that runs `image`.
-    async fn review(&mut self, image: &str) -> Value {
+    pub(crate) async fn review(&mut self, image: &str) -> Value {
         let answer = self.post(image).await;
         assert_eq!(answer.status, 200);
         serde_json::from_slice::<Value>(&answer.body).unwrap()["response"].take()

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use assay_core::ports::{
     AdmissionRecord, ArtifactStore, Clock, Context, CredentialError, CredentialSource, Fetch,
-    FetchedManifest, NamespaceError, NamespaceSource, PullIdentity, Recorder, Selector, Verifier,
-    VerifierFactory, ViolationRecord,
+    FetchLimits, FetchedManifest, NamespaceError, NamespaceSource, PullIdentity, Recorder,
+    Selector, Verifier, VerifierFactory, ViolationRecord,
 };
 use assay_core::{
     Access, ConfigError, Credential, Descriptor, Digest, Outcome, ReasonCode, Repository, State,
@@ -118,11 +118,11 @@ impl ArtifactStore for Outside {
 
 #[async_trait]
 impl Fetch for Outside {
-    async fn get(&self, _: &str, _: u64) -> Result<Bytes, StoreError> {
+    async fn get(&self, _: &str, _: FetchLimits) -> Result<Bytes, StoreError> {
         self.faults.call(Port::Fetch).await.map(|()| Bytes::new())
     }
 
-    async fn post(&self, _: &str, _: &str, _: Bytes, _: u64) -> Result<Bytes, StoreError> {
+    async fn post(&self, _: &str, _: &str, _: Bytes, _: FetchLimits) -> Result<Bytes, StoreError> {
         self.faults.call(Port::Fetch).await.map(|()| Bytes::new())
     }
 }
@@ -191,7 +191,7 @@ impl VerifierFactory for Faulty {
         config: &VerifierConfig,
         material: &TrustMaterial,
     ) -> Result<Arc<dyn Verifier>, ConfigError> {
-        let inner = Factory.build(config, material)?;
+        let inner = Factory::default().build(config, material)?;
         let fingerprint = Digest::sha256(format!("checked {}", inner.fingerprint()).as_bytes());
         Ok(Arc::new(Checked { faults: self.0.clone(), fingerprint, inner }))
     }
@@ -217,7 +217,8 @@ impl Verifier for Checked {
     async fn verify(&self, subject: &Subject, context: &dyn Context) -> Outcome {
         let checked = async {
             self.faults.call(Port::Verifier).await?;
-            context.fetch().get("https://crl.example", 1).await
+            let limits = FetchLimits { bytes_max: 1, timeout: Duration::from_secs(1) };
+            context.fetch().get("https://crl.example", limits).await
         };
         match checked.await {
             Ok(_) => context.nested(&self.inner, subject).await,

@@ -77,7 +77,7 @@ impl World {
     ) -> Vec<String> {
         let options = CompileOptions { default_action, ..CompileOptions::default() };
         let sources = GivenSources { documents, read: &|_| Err("there are no files".to_owned()) };
-        let compiled = compile(documents, &options, &sources, &Factory, None);
+        let compiled = compile(documents, &options, &sources, &Factory::default(), None);
         self.snapshots.store(Arc::new(compiled.snapshot));
         compiled.problems.iter().map(ToString::to_string).collect()
     }

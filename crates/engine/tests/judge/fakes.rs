@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use assay_core::ports::{
-    AdmissionRecord, ArtifactStore, Context, CredentialError, CredentialSource, Fetch,
+    AdmissionRecord, ArtifactStore, Context, CredentialError, CredentialSource, Fetch, FetchLimits,
     FetchedManifest, NamespaceError, NamespaceSource, PullIdentity, Recorder, Selector, Verifier,
     ViolationRecord,
 };
@@ -196,11 +196,17 @@ pub(crate) struct NoFetch;
 
 #[async_trait]
 impl Fetch for NoFetch {
-    async fn get(&self, url: &str, _: u64) -> Result<Bytes, StoreError> {
+    async fn get(&self, url: &str, _: FetchLimits) -> Result<Bytes, StoreError> {
         panic!("GET {url}")
     }
 
-    async fn post(&self, url: &str, _: &str, _: Bytes, _: u64) -> Result<Bytes, StoreError> {
+    async fn post(
+        &self,
+        url: &str,
+        _: &str,
+        _: Bytes,
+        _: FetchLimits,
+    ) -> Result<Bytes, StoreError> {
         panic!("POST {url}")
     }
 }

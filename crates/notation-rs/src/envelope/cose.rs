@@ -9,6 +9,7 @@ use super::{
     signed_attributes,
 };
 use crate::algorithm::Algorithm;
+use crate::time;
 
 /// The envelope that `bytes` are.
 pub(super) fn parse(bytes: &[u8]) -> Result<Envelope, EnvelopeError> {
@@ -60,10 +61,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Envelope, EnvelopeError> {
         content_type: content_type.to_owned(),
         payload: payload.to_vec(),
         signature: signature.to_vec(),
+        // What is no text here is no one's name; nothing depends on it.
         signing_agent: match unprotected.remove(&Label::Text(SIGNING_AGENT.to_owned())) {
-            None => None,
             Some(Item::Text(agent)) => Some(agent.to_owned()),
-            Some(_) => return Err(EnvelopeError::Header(SIGNING_AGENT)),
+            _ => None,
         },
         timestamp_signature: match unprotected.remove(&Label::Text(TIMESTAMP_SIGNATURE.to_owned()))
         {
@@ -134,7 +135,7 @@ fn headers(protected: Map<'_>) -> Headers {
 /// The time of an epoch-based date (RFC 8949, section 3.4.2).
 fn epoch(seconds: &Item<'_>) -> Option<Timestamp> {
     match *seconds {
-        Item::Number(seconds) => Timestamp::from_second(seconds).ok(),
+        Item::Number(seconds) => time::epoch(seconds),
         Item::Float(seconds) => {
             let duration = SignedDuration::try_from_secs_f64(seconds).ok()?;
             Timestamp::from_duration(duration).ok()

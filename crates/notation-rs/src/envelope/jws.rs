@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::header::{
-    AUTHENTIC_SIGNING_TIME, EXPIRY, SIGNING_AGENT, SIGNING_SCHEME, SIGNING_TIME,
-    TIMESTAMP_SIGNATURE,
+    AUTHENTIC_SIGNING_TIME, EXPIRY, PLUGIN, PLUGIN_MIN_VERSION, SIGNING_AGENT, SIGNING_SCHEME,
+    SIGNING_TIME, TIMESTAMP_SIGNATURE,
 };
 use super::{
     Envelope, EnvelopeError, HEADERS_MAX, Headers, Label, Value, is_time, read_chain,
@@ -30,7 +30,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Envelope, EnvelopeError> {
     let Unique(mut protected) =
         json::parse::<Unique<Json, HEADERS_MAX>>(&protected).ok_or(MALFORMED)?;
     let Unique(mut unprotected) = outer.header;
-    if let Some(name) = misspelt(protected.keys().chain(unprotected.keys())) {
+    // Early versions of notation-go wrote `SigningAgent`. What it says decides nothing.
+    let may_differ = |name: &&String| name.eq_ignore_ascii_case(SIGNING_AGENT);
+    let exact = unprotected.keys().filter(|name| !may_differ(name));
+    if let Some(name) = misspelt(protected.keys().chain(exact)) {
         return Err(EnvelopeError::ForbiddenHeader(name));
     }
     // RFC 7515, section 7.2.1: the two have no name in common.
@@ -199,8 +202,8 @@ const KNOWN: [&str; 12] = [
     SIGNING_TIME,
     AUTHENTIC_SIGNING_TIME,
     EXPIRY,
-    "io.cncf.notary.verificationPlugin",
-    "io.cncf.notary.verificationPluginMinVersion",
+    PLUGIN,
+    PLUGIN_MIN_VERSION,
     TIMESTAMP_SIGNATURE,
     SIGNING_AGENT,
 ];

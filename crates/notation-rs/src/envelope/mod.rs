@@ -18,8 +18,11 @@ use crate::profile::Purpose;
 use crate::{EnvelopeFormat, PAYLOAD_CONTENT_TYPE};
 use header::{AUTHENTIC_SIGNING_TIME, EXPIRY, SIGNING_SCHEME, SIGNING_TIME};
 
-/// Bytes of one envelope: those in use have 2 to 20 KiB.
+/// Bytes of one envelope, unless the caller sets another bound: those in use have 2 to 20 KiB.
 pub const ENVELOPE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The greatest bound that a caller can set: that of the Notary Project's own library.
+pub const ENVELOPE_BYTES_LIMIT: usize = 32 * 1024 * 1024;
 
 /// Headers of one envelope, protected or not, each; those in use have up to ten.
 pub const HEADERS_MAX: usize = 64;
@@ -74,12 +77,18 @@ pub enum EnvelopeError {
     /// The signature is not by the leaf's key over these bytes.
     #[error("{0}")]
     Signature(SignatureError),
-    /// Over [`ENVELOPE_BYTES_MAX`].
-    #[error("the envelope has more than {ENVELOPE_BYTES_MAX} bytes")]
-    TooLarge,
+    /// More bytes than are read.
+    #[error("the envelope has more than {bytes_max} bytes")]
+    TooLarge {
+        /// The bound.
+        bytes_max: usize,
+    },
     /// The algorithm is none of the six.
     #[error("the envelope's algorithm is none of PS256, PS384, PS512, ES256, ES384 and ES512")]
     UnsupportedAlgorithm,
+    /// The media type is that of no envelope: for callers that find it beside the envelope.
+    #[error("the signature's media type is neither that of a COSE nor that of a JWS envelope")]
+    UnsupportedFormat,
 }
 
 /// How the time of signing is known.
@@ -155,13 +164,28 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// The envelope of `format` that `bytes` are. Verifies nothing.
+    /// The envelope of `format` that `bytes` are, of which there may be [`ENVELOPE_BYTES_MAX`].
+    /// Verifies nothing.
     ///
     /// # Errors
     /// See [`EnvelopeError`].
     pub fn parse(format: EnvelopeFormat, bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        if bytes.len() > ENVELOPE_BYTES_MAX {
-            return Err(EnvelopeError::TooLarge);
+        Self::parse_up_to(ENVELOPE_BYTES_MAX, format, bytes)
+    }
+
+    /// The same with another bound on the number of bytes, which counts as [`ENVELOPE_BYTES_LIMIT`]
+    /// if it is above that.
+    ///
+    /// # Errors
+    /// See [`EnvelopeError`].
+    pub fn parse_up_to(
+        bytes_max: usize,
+        format: EnvelopeFormat,
+        bytes: &[u8],
+    ) -> Result<Self, EnvelopeError> {
+        let bytes_max = bytes_max.min(ENVELOPE_BYTES_LIMIT);
+        if bytes.len() > bytes_max {
+            return Err(EnvelopeError::TooLarge { bytes_max });
         }
         match format {
             EnvelopeFormat::Cose => cose::parse(bytes),
@@ -368,6 +392,8 @@ pub(crate) mod header {
     pub(crate) const SIGNING_TIME: &str = "io.cncf.notary.signingTime";
     pub(crate) const AUTHENTIC_SIGNING_TIME: &str = "io.cncf.notary.authenticSigningTime";
     pub(crate) const EXPIRY: &str = "io.cncf.notary.expiry";
+    pub(crate) const PLUGIN: &str = "io.cncf.notary.verificationPlugin";
+    pub(crate) const PLUGIN_MIN_VERSION: &str = "io.cncf.notary.verificationPluginMinVersion";
     pub(crate) const TIMESTAMP_SIGNATURE: &str = "io.cncf.notary.timestampSignature";
     pub(crate) const SIGNING_AGENT: &str = "io.cncf.notary.signingAgent";
 }

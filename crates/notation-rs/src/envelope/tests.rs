@@ -207,6 +207,19 @@ fn stops_at_its_bounds() {
         assert_eq!(longest.len(), ENVELOPE_BYTES_MAX);
         assert_eq!(parse(&longest), Ok(()));
         let longer = seal(1, &"a".repeat(70_001 + room));
-        assert_eq!(parse(&longer), Err(EnvelopeError::TooLarge));
+        let too_large = |bytes_max| Err(EnvelopeError::TooLarge { bytes_max });
+        assert_eq!(parse(&longer), too_large(ENVELOPE_BYTES_MAX));
+
+        let up_to =
+            |bytes_max, bytes: &[u8]| Envelope::parse_up_to(bytes_max, format, bytes).map(drop);
+        assert_eq!(up_to(longer.len(), &longer), Ok(()));
+        let small = seal(1, "");
+        assert_eq!(up_to(small.len(), &small), Ok(()));
+        assert_eq!(up_to(small.len() - 1, &small), too_large(small.len() - 1));
+        // No bound is greater than the limit; there it is bytes that are wrong, not their number.
+        let mut most = vec![b' '; ENVELOPE_BYTES_LIMIT];
+        assert!(matches!(up_to(usize::MAX, &most), Err(EnvelopeError::Malformed(_))));
+        most.push(b' ');
+        assert_eq!(up_to(usize::MAX, &most), too_large(ENVELOPE_BYTES_LIMIT));
     }
 }

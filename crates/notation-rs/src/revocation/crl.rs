@@ -43,10 +43,8 @@ impl<'a> Crl<'a> {
         let signature = der::whole_bits(list.content(BIT_STRING)?)?;
         list.finish()?;
         let mut fields = tbs.reader();
-        // Version 2 is written as 1; version 1 has neither extensions nor this field.
-        if let Some(version) = fields.optional(INTEGER)?
-            && version.content != [1]
-        {
+        // Version 2 is written as 1. RFC 5280 knows no other for lists.
+        if fields.content(INTEGER)? != [1] {
             return Err(Malformed);
         }
         if fields.expect(SEQUENCE)?.whole != signature_algorithm {

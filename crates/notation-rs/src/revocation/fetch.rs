@@ -66,11 +66,18 @@ pub trait Fetcher: Send + Sync {
 
 /// Keeps verified evidence for all requests. It may forget at any time, and loses nothing but work.
 pub trait Cache: Send + Sync {
-    /// What was put under `key`. The caller checks that it is still fresh.
-    fn get(&self, key: &CacheKey) -> Option<Evidence>;
-
-    /// Keeps `evidence`, at most until [`Evidence::fresh_until`].
-    fn put(&self, key: CacheKey, evidence: Evidence);
+    /// What is kept under `key`, if it is fresh at `now`; else what `fetch` gives, which is kept until
+    /// [`Evidence::fresh_until`] at most. Where another fetches the same already, that may be waited
+    /// for, and its failure shared.
+    ///
+    /// # Errors
+    /// That of `fetch`, or of another's just now.
+    fn get_or_fetch<'a>(
+        &'a self,
+        key: CacheKey,
+        now: Timestamp,
+        fetch: BoxFuture<'a, Result<Evidence, RevocationError>>,
+    ) -> BoxFuture<'a, Result<Evidence, RevocationError>>;
 }
 
 /// A cache that keeps nothing.
@@ -78,11 +85,14 @@ pub trait Cache: Send + Sync {
 pub struct NoCache;
 
 impl Cache for NoCache {
-    fn get(&self, _: &CacheKey) -> Option<Evidence> {
-        None
+    fn get_or_fetch<'a>(
+        &'a self,
+        _: CacheKey,
+        _: Timestamp,
+        fetch: BoxFuture<'a, Result<Evidence, RevocationError>>,
+    ) -> BoxFuture<'a, Result<Evidence, RevocationError>> {
+        fetch
     }
-
-    fn put(&self, _: CacheKey, _: Evidence) {}
 }
 
 /// What evidence is kept under: where it came from, and the certificates that it is about, so that
@@ -91,23 +101,32 @@ impl Cache for NoCache {
 pub struct CacheKey {
     url: String,
     about_sha256: Vec<u8>,
+    is_crl: bool,
 }
 
 impl CacheKey {
     /// The key of a CRL by `issuer`.
     pub(super) fn crl(url: &str, issuer: &Certificate) -> Self {
-        Self { url: url.to_owned(), about_sha256: Hash::Sha256.digest(issuer.der()) }
+        let about_sha256 = Hash::Sha256.digest(issuer.der());
+        Self { url: url.to_owned(), about_sha256, is_crl: true }
     }
 
     /// The key of an OCSP answer about `certificate`.
     pub(super) fn ocsp(url: &str, certificate: &Certificate, issuer: &Certificate) -> Self {
         let about = [issuer, certificate].map(|one| Hash::Sha256.digest(one.der())).concat();
-        Self { url: url.to_owned(), about_sha256: Hash::Sha256.digest(&about) }
+        let about_sha256 = Hash::Sha256.digest(&about);
+        Self { url: url.to_owned(), about_sha256, is_crl: false }
     }
 
     /// The URL that a certificate names.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether it is of a CRL, which may be [`CRL_BYTES_MAX`](super::CRL_BYTES_MAX) long, and its
+    /// delta as long again; an OCSP answer has some kilobytes.
+    pub const fn is_crl(&self) -> bool {
+        self.is_crl
     }
 }
 

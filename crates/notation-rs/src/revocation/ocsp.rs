@@ -6,7 +6,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 
 use super::{CLOCK_SKEW, Finding, RevocationError};
-use crate::algorithm::SignatureAlgorithm;
+use crate::algorithm::{Hash, SignatureAlgorithm};
 use crate::asn1::{self, ENUMERATED, NULL};
 use crate::certificate::Certificate;
 use crate::der::{self, INTEGER, Malformed, OCTET_STRING, OID, Reader, SEQUENCE};
@@ -22,25 +22,25 @@ const GET_CHARACTERS: usize = 255;
 /// The content type of a request that is posted (RFC 6960, appendix C.1).
 pub(super) const REQUEST_TYPE: &str = "application/ocsp-request";
 
-/// Which certificate is asked about. SHA-1 names the issuer: many public responders know no other,
-/// and nothing rests on it, since the answer must also be signed by that issuer.
+/// Which certificate is asked about.
 #[derive(Debug)]
 pub(super) struct CertificateId<'a> {
-    issuer_name_sha1: Vec<u8>,
-    issuer_key_sha1: Vec<u8>,
+    issuer_name: &'a [u8],
+    issuer_key: &'a [u8],
     serial: &'a [u8],
 }
 
 impl<'a> CertificateId<'a> {
-    pub(super) fn new(certificate: &'a Certificate, issuer: &Certificate) -> Self {
+    pub(super) fn new(certificate: &'a Certificate, issuer: &'a Certificate) -> Self {
         Self {
-            issuer_name_sha1: sha1(issuer.subject_der()),
-            issuer_key_sha1: sha1(issuer.public_key_bits()),
+            issuer_name: issuer.subject_der(),
+            issuer_key: issuer.public_key_bits(),
             serial: certificate.serial(),
         }
     }
 
-    /// The DER of an `OCSPRequest` about it.
+    /// The DER of an `OCSPRequest` about it. SHA-1 names the issuer: many public responders know no
+    /// other, and nothing rests on it, since the answer must also be signed by that issuer.
     ///
     /// # Errors
     /// The serial number is longer than any that is in use.
@@ -53,8 +53,8 @@ impl<'a> CertificateId<'a> {
             SEQUENCE,
             &[
                 &algorithm,
-                &short(OCTET_STRING, &[&self.issuer_name_sha1]),
-                &short(OCTET_STRING, &[&self.issuer_key_sha1]),
+                &short(OCTET_STRING, &[&sha1(self.issuer_name)]),
+                &short(OCTET_STRING, &[&sha1(self.issuer_key)]),
                 &short(INTEGER, &[self.serial]),
             ],
         );
@@ -62,16 +62,20 @@ impl<'a> CertificateId<'a> {
         Ok((0..4).fold(id, |inner, _| short(SEQUENCE, &[&inner])))
     }
 
-    /// Whether a `CertID` is about the same certificate: all of it, not the serial number alone.
+    /// Whether a `CertID` is about the same certificate: all of it, not the serial number alone. An
+    /// answer that was made in advance may name the issuer by another hash than the request.
     fn is(&self, mut other: Reader<'_>) -> Result<bool, Malformed> {
         let algorithm = other.algorithm()?;
         let name = other.content(OCTET_STRING)?;
         let key = other.content(OCTET_STRING)?;
         let serial = other.content(INTEGER)?;
         other.finish()?;
-        Ok(algorithm == oids::SHA1
-            && name == self.issuer_name_sha1
-            && key == self.issuer_key_sha1
+        let digest = |bytes| match Hash::from_oid(algorithm) {
+            Some(hash) => Some(hash.digest(bytes)),
+            None => (algorithm == oids::SHA1).then(|| sha1(bytes)),
+        };
+        Ok(digest(self.issuer_name).as_deref() == Some(name)
+            && digest(self.issuer_key).as_deref() == Some(key)
             && serial == self.serial)
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use futures_util::FutureExt as _;
 
 use super::*;
+use crate::algorithm::Hash;
 use crate::asn1::ENUMERATED;
 use crate::der::{GENERALIZED_TIME, OID, context};
 use crate::test_der::{integer, octets, oid, sequence, tlv};
@@ -139,6 +140,7 @@ fn unknown(cause: RevocationError) -> CertificateStatus {
 
 /// What goes into a CRL. The default is a right one that is empty.
 struct CrlSpec {
+    version: u64,
     issuer: &'static str,
     this_update: &'static str,
     next_update: Option<&'static str>,
@@ -150,6 +152,7 @@ struct CrlSpec {
 impl Default for CrlSpec {
     fn default() -> Self {
         Self {
+            version: 1,
             issuer: "Root",
             this_update: "250601110000Z",
             next_update: Some("250601130000Z"),
@@ -165,7 +168,7 @@ impl CrlSpec {
         let entries = self.entries.concat();
         let extensions = sequence(&[&self.extensions.concat()]);
         let tbs = sequence(&[
-            &integer(1),
+            &integer(self.version),
             &test_pki::ecdsa_sha256(),
             &test_pki::name(self.issuer),
             &test_pki::utc(self.this_update),
@@ -198,6 +201,8 @@ struct OcspSpec {
     response_status: u8,
     response_type: &'static [u8],
     hash_algorithm: &'static [u8],
+    /// What hashes; SHA-1 if none.
+    hash: Option<Hash>,
     serial: u64,
     issuer_name: Option<&'static str>,
     issuer_key: Option<&'static [u8]>,
@@ -215,6 +220,7 @@ impl Default for OcspSpec {
             response_status: 0,
             response_type: oids::OCSP_BASIC,
             hash_algorithm: oids::SHA1,
+            hash: None,
             serial: LEAF_SERIAL,
             issuer_name: None,
             issuer_key: None,
@@ -238,11 +244,12 @@ impl OcspSpec {
     fn sign(&self, pki: &Pki, key: &Key, embedded: &[&Certificate]) -> Vec<u8> {
         use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
         let sha1 = |bytes: &[u8]| digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref().to_vec();
+        let hash = |bytes: &[u8]| self.hash.map_or_else(|| sha1(bytes), |hash| hash.digest(bytes));
         let name = self.issuer_name.map_or(pki.root.subject_der().to_vec(), test_pki::name);
         let id = sequence(&[
             &sequence(&[&oid(self.hash_algorithm)]),
-            &octets(&sha1(&name)),
-            &octets(&sha1(self.issuer_key.unwrap_or(pki.root.public_key_bits()))),
+            &octets(&hash(&name)),
+            &octets(&hash(self.issuer_key.unwrap_or(pki.root.public_key_bits()))),
             &integer(self.serial),
         ]);
         let explicit = |tag, extensions: &[Vec<u8>]| {

@@ -1,5 +1,6 @@
 //! A signer for tests and demonstrations: both envelope formats, all algorithms, all attributes, and
-//! a maker of certificates. No network: a timestamp comes from a function of the caller's.
+//! a maker of certificates. No network: a timestamp comes from a function of the caller's, who may
+//! send a [`TimestampQuery`] to an authority.
 
 mod certificate;
 pub(crate) mod cose;
@@ -18,6 +19,8 @@ pub use cose::seal as seal_cose;
 pub use jws::seal as seal_jws;
 pub use key::SigningKey;
 pub use pki::Pki;
+
+pub use crate::timestamp::query::{TimestampQuery, TimestampReplyError};
 
 use crate::EnvelopeFormat;
 use crate::algorithm::Algorithm;
@@ -52,7 +55,7 @@ pub enum SignerError {
     Timestamp,
 }
 
-/// Makes the timestamp token of a signature; none if it fails.
+/// Makes the timestamp token of a signature; none if it fails. [`TimestampQuery`] is of help.
 pub type Timestamper<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
 
 /// What to sign, and how.

@@ -48,7 +48,10 @@ impl<'a> SignedData<'a> {
         if data.unsigned()? != 3 {
             return Err(Malformed);
         }
-        data.expect(SET)?;
+        let mut digest_algorithms = data.nested(SET)?;
+        while !digest_algorithms.is_empty() {
+            digest_algorithms.algorithm()?;
+        }
         let content = timestamp_contents(data.sequence()?)?;
         let certificates = match data.optional(der::context(0))? {
             Some(set) => elements(set.content, MAX_CERTIFICATES)?,

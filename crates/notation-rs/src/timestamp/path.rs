@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use crate::certificate::Certificate;
 use crate::chain::{CHAIN_MAX, check_issued_by};
+use crate::profile::{ANY_PURPOSE, TIME_STAMPING, extended_key_usage};
 
 /// Signatures checked in one search. A chain needs as many as it has certificates; more are needed
 /// only where names are shared, as with cross-signed authorities.
@@ -55,14 +56,23 @@ impl Search<'_> {
         false
     }
 
-    /// Whether `issuer` is valid and signed `certificate`; no further signature is checked once the
-    /// bound is reached.
+    /// Whether `issuer` is valid, not confined to other purposes than timestamping, and signed
+    /// `certificate`; no further signature is checked once the bound is reached.
     fn issued(&mut self, issuer: &Certificate, certificate: &Certificate) -> bool {
         let named = issuer.subject_der() == certificate.issuer_der();
-        if !named || !issuer.is_valid_at(self.time) || self.checks_left == 0 {
+        let may_issue = named && issuer.is_valid_at(self.time) && serves_timestamping(issuer);
+        if !may_issue || self.checks_left == 0 {
             return false;
         }
         self.checks_left = self.checks_left.saturating_sub(1);
         check_issued_by(certificate, issuer).is_ok()
     }
+}
+
+/// Whether the purposes of a CA, if it names any, have timestamping among them.
+fn serves_timestamping(ca: &Certificate) -> bool {
+    let serves = |purposes: Vec<&[u8]>| {
+        purposes.iter().any(|purpose| [TIME_STAMPING, ANY_PURPOSE].contains(purpose))
+    };
+    extended_key_usage(ca).is_ok_and(|found| found.is_none_or(|(_, purposes)| serves(purposes)))
 }

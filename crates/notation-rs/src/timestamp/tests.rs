@@ -5,7 +5,7 @@ use crate::algorithm::Hash;
 use crate::asn1::{NULL, SET};
 use crate::der::{INTEGER, context};
 use crate::oids;
-use crate::profile::{ProfileError, TIME_STAMPING};
+use crate::profile::{ANY_PURPOSE, ProfileError, TIME_STAMPING};
 use crate::test_der::{integer, octets, oid, sequence, tlv};
 use crate::test_pki::{self, Fields, Key, basic_constraints, ca_extensions, extended_key_usage};
 
@@ -22,6 +22,8 @@ struct Spec {
     ca_extensions: Vec<Vec<u8>>,
     ca_validity: (&'static str, &'static str),
     time: &'static str,
+    /// An INTEGER, or nothing.
+    nonce: Vec<u8>,
     imprint_algorithm: &'static [u8],
     imprint: Vec<u8>,
     version: u64,
@@ -51,6 +53,7 @@ impl Default for Spec {
             ca_extensions: ca_extensions(),
             ca_validity: VALIDITY,
             time: "20250601120000.25Z",
+            nonce: Vec::new(),
             imprint_algorithm: oids::SHA256,
             imprint: Hash::Sha256.digest(SIGNATURE),
             version: 3,
@@ -76,6 +79,11 @@ impl Default for Spec {
 
 fn leaf_extensions(critical: bool, purposes: &[&[u8]]) -> Vec<Vec<u8>> {
     vec![test_pki::key_usage(0x80), extended_key_usage(critical, purposes)]
+}
+
+/// Extensions of a CA that is confined to `purposes`.
+fn confined(purposes: &[&[u8]]) -> Vec<Vec<u8>> {
+    [ca_extensions(), vec![extended_key_usage(false, purposes)]].concat()
 }
 
 fn attribute(id: &[u8], value: &[u8]) -> Vec<u8> {
@@ -108,6 +116,7 @@ fn make(spec: &Spec) -> (Vec<u8>, Certificate) {
         &integer(7),
         &tlv(0x18, &[spec.time.as_bytes()]),
         &sequence(&[&integer(2)]),
+        &spec.nonce,
     ]);
     let signer_key = if spec.signed_by_other_key { ca_key } else { leaf_key };
     let signer = signer_info(spec, &contents, &leaf, signer_key);
@@ -137,6 +146,12 @@ fn make(spec: &Spec) -> (Vec<u8>, Certificate) {
 /// A right token over `signature` at `time`, to two seconds, and the root of its authority.
 pub(crate) fn token(signature: &[u8], time: &'static str) -> (Vec<u8>, Certificate) {
     make(&Spec { imprint: Hash::Sha256.digest(signature), time, ..Spec::default() })
+}
+
+/// A right token over `signature` with that nonce, and the root of its authority.
+pub(super) fn token_with_nonce(signature: &[u8], nonce: &[u8]) -> (Vec<u8>, Certificate) {
+    let imprint = Hash::Sha256.digest(signature);
+    make(&Spec { imprint, nonce: nonce.to_vec(), ..Spec::default() })
 }
 
 fn signer_info(spec: &Spec, contents: &[u8], leaf: &Certificate, key: &Key) -> Vec<u8> {
@@ -295,6 +310,14 @@ fn accepts_what_may_differ() {
         ("signing time at expiry", Spec { signing_time: Some("260101000000Z"), ..Spec::default() }),
         ("second signer", Spec { broken_signer_first: true, ..Spec::default() }),
         ("several signers", Spec { signers: 4, ..Spec::default() }),
+        (
+            "CA for timestamping too",
+            Spec {
+                ca_extensions: confined(&[oids::OCSP_SIGNING, TIME_STAMPING]),
+                ..Spec::default()
+            },
+        ),
+        ("CA for all", Spec { ca_extensions: confined(&[ANY_PURPOSE]), ..Spec::default() }),
         ("generated at the end of validity", Spec { time: "20260101000000Z", ..Spec::default() }),
         ("generated at the start of validity", Spec { time: "20240101000000Z", ..Spec::default() }),
         (
@@ -323,6 +346,10 @@ fn rejects_authorities_that_are_not_trusted_at_the_time() {
         (
             "CA that is none",
             Spec { ca_extensions: vec![basic_constraints(false)], ..Spec::default() },
+        ),
+        (
+            "CA for another purpose",
+            Spec { ca_extensions: confined(&[oids::OCSP_SIGNING]), ..Spec::default() },
         ),
     ];
     for (name, spec) in cases {

@@ -20,11 +20,17 @@ pub(super) struct TstInfo<'a> {
     pub(super) generated: Timestamp,
     /// How far the true time may lie on either side of `generated`.
     pub(super) accuracy: SignedDuration,
+    /// The nonce of the query, an INTEGER with its tag and length.
+    #[cfg_attr(
+        not(any(test, feature = "signer")),
+        expect(dead_code, reason = "only whoever asked knows what it has to be")
+    )]
+    pub(super) nonce: Option<&'a [u8]>,
 }
 
 impl<'a> TstInfo<'a> {
-    /// Parses the contents of a token. Its serial number, nonce, ordering and authority's name say
-    /// nothing to a verifier and are only passed over.
+    /// Parses the contents of a token. Its serial number, ordering and authority's name say nothing to
+    /// anybody here and are only passed over.
     pub(super) fn parse(input: &'a [u8]) -> Result<Self, Malformed> {
         let mut info = der::only(SEQUENCE, input)?.reader();
         if info.unsigned()? != 1 {
@@ -42,7 +48,7 @@ impl<'a> TstInfo<'a> {
             None => SignedDuration::ZERO,
         };
         info.default_false(der::BOOLEAN)?;
-        info.optional(INTEGER)?;
+        let nonce = info.optional(INTEGER)?.map(|nonce| nonce.whole);
         info.optional(der::context(0))?;
         // `[1] IMPLICIT Extensions`: the list's elements without its own tag.
         if let Some(extensions) = info.optional(der::context(1))? {
@@ -54,7 +60,7 @@ impl<'a> TstInfo<'a> {
         info.finish()?;
         let baseline = stated.is_zero() && policy == oids::BASELINE_TSA_POLICY;
         let accuracy = if baseline { BASELINE_ACCURACY } else { stated };
-        Ok(Self { hash, hashed_message, generated, accuracy })
+        Ok(Self { hash, hashed_message, generated, accuracy, nonce })
     }
 
     /// The span that holds the true time; none if it leaves the calendar.

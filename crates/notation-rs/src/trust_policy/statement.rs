@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 
 use super::{PolicyDefect, TrustPolicyError, VerificationLevel};
-use crate::identity::{DistinguishedName, IdentityError, TrustedIdentity};
+use crate::identity::{DistinguishedName, IdentityError, TrustedIdentity, UnknownAttributes};
 use crate::json::Object;
 use crate::trust_store::TrustStoreRef;
 
@@ -128,11 +128,18 @@ impl Statement {
     }
 
     /// Whether the signer with this `subject`, in DER, is one of the trusted identities.
-    pub(crate) fn trusts(&self, subject: &[u8]) -> Result<bool, IdentityError> {
+    ///
+    /// # Errors
+    /// The subject can't be compared with any, and not everybody is trusted.
+    pub fn trusts(
+        &self,
+        subject: &[u8],
+        unknown: UnknownAttributes,
+    ) -> Result<bool, IdentityError> {
         if self.trusted_identities.contains(&TrustedIdentity::Any) {
             return Ok(true);
         }
-        let subject = DistinguishedName::from_subject_der(subject)?;
+        let subject = DistinguishedName::read(subject, unknown)?;
         Ok(self.trusted_identities.iter().any(|identity| match identity {
             TrustedIdentity::X509Subject(name) => name.is_subset_of(&subject),
             TrustedIdentity::Any | TrustedIdentity::Unknown(_) => false,

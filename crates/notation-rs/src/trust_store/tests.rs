@@ -33,13 +33,15 @@ fn reads_certificates_and_nothing_else() {
     let both = format!("{pem_one}{pem_two}");
     let malformed = Err(TrustStoreError::Certificate(CertificateError::Malformed));
     let with_key = format!("{pem_one}{}", pem("PRIVATE KEY", b"x"));
-    let cases: [(&str, Vec<u8>, Result<usize, TrustStoreError>); 15] = [
+    let cases: [(&str, Vec<u8>, Result<usize, TrustStoreError>); 17] = [
         ("DER", one.der().to_vec(), Ok(1)),
         ("DER of two", [one.der(), two.der()].concat(), Ok(2)),
         ("DER and a byte", [one.der(), &[0]].concat(), malformed.clone()),
         ("PEM", pem_one.clone().into(), Ok(1)),
         ("PEM of two", both.clone().into(), Ok(2)),
         ("PEM with text and CRLF", format!("Root\n{both}end").replace('\n', "\r\n").into(), Ok(2)),
+        ("PEM with Latin text", [b"Soci\xe9t\xe9\n", both.as_bytes()].concat(), Ok(2)),
+        ("PEM with indented lines", pem_one.replace("\nM", "\n  M").into(), Ok(1)),
         ("one certificate twice", format!("{both}{pem_one}").into(), Ok(2)),
         ("private key", with_key.into(), Err(TrustStoreError::Pem)),
         (

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::envelope::IntactEnvelope;
+use crate::envelope::{EnvelopeError, IntactEnvelope};
 use crate::error::VerificationError;
 use crate::payload::TargetArtifact;
 use crate::trust_policy::{ValidationAction, ValidationType, VerificationLevel};
@@ -23,6 +23,18 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What comes of a signature whose media type is that of no envelope: the check of its integrity
+    /// fails, unless the level skips everything.
+    pub fn of_unsupported_format(level: VerificationLevel) -> Self {
+        let mut results = Results::new(level);
+        let unsupported = Err(EnvelopeError::UnsupportedFormat.into());
+        let verdict = match level.is_skip() {
+            true => Ok(Verdict::Skipped),
+            false => results.require(ValidationType::Integrity, unsupported),
+        };
+        results.into_outcome(verdict)
+    }
+
     /// The failures that the level lets pass, to be reported as warnings.
     pub fn warnings(&self) -> impl Iterator<Item = (ValidationType, &VerificationError)> {
         let logged = self.results.iter().filter(|result| result.action == ValidationAction::Log);
@@ -63,7 +75,7 @@ pub struct Failure {
 pub enum Stage {
     /// One of the checks that the level decides over.
     Check(ValidationType),
-    /// The signature asks for a plugin.
+    /// The signature asks for a plugin: wrongly, or for one that is not here or gives no answer.
     Plugin,
     /// An attribute that must be understood is not.
     Critical,
@@ -128,6 +140,22 @@ impl Results {
     ) -> Result<(), Failure> {
         let result = self.require(check, result);
         if self.level.action(check) == ValidationAction::Log { Ok(()) } else { result }
+    }
+
+    /// Notes how `check`, noted before, ended after all, if it failed.
+    pub(super) fn revise(
+        &mut self,
+        check: ValidationType,
+        result: Result<(), VerificationError>,
+    ) -> Result<(), Failure> {
+        let Err(error) = result else { return Ok(()) };
+        for noted in self.results.iter_mut().filter(|noted| noted.check == check) {
+            noted.error = Some(error.clone());
+        }
+        match self.level.action(check) {
+            ValidationAction::Log => Ok(()),
+            _ => Err(Failure { stage: Stage::Check(check), error }),
+        }
     }
 
     pub(super) fn into_outcome(self, verdict: Result<Verdict, Failure>) -> Outcome {

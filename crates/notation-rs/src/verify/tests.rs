@@ -2,6 +2,8 @@
 
 mod contents;
 mod levels;
+mod options;
+mod plugins;
 mod times;
 mod trust;
 
@@ -15,8 +17,10 @@ use super::*;
 use crate::algorithm::KeyKind;
 use crate::certificate::Certificate;
 use crate::chain::ChainError;
+use crate::oids;
 use crate::revocation::{BoxFuture, CertificateStatus, ChainStatus};
 use crate::signer::{self, CertificateTemplate, CertifiedKey, SignRequest, SigningKey};
+use crate::test_der::{oid, sequence, tlv};
 use crate::trust_policy::OciTrustPolicy;
 use crate::trust_store::TrustStore;
 use serde_json::json;
@@ -40,11 +44,13 @@ fn key() -> SigningKey {
     SigningKey::generate(KeyKind::P256).unwrap()
 }
 
-/// Root, intermediate, and two leaves: of Acme, and of nobody in particular.
+/// Root, intermediate, and three leaves: of Acme, of Acme with an attribute of an unknown type, and
+/// of nobody in particular.
 struct Pki {
     root: CertifiedKey,
     intermediate: CertifiedKey,
     leaf: CertifiedKey,
+    leaf_with_email: CertifiedKey,
     nameless: CertifiedKey,
     stranger: CertifiedKey,
 }
@@ -55,12 +61,29 @@ fn pki() -> &'static Pki {
         let root = template(&[("CN", "Root")]).ca(None).self_signed(key()).unwrap();
         let ca = template(&[("CN", "Issuing")]).ca(Some(0));
         let intermediate = ca.issued_by(&root, key()).unwrap();
-        let leaf = template(&ACME).code_signing().issued_by(&intermediate, key()).unwrap();
+        let location = tlv(0x86, &[b"http://ocsp.example"]);
+        let responders = sequence(&[&sequence(&[&oid(oids::OCSP), &location])]);
+        let leaf = template(&ACME).code_signing();
+        let leaf = leaf.with_extension(oids::AUTHORITY_INFO_ACCESS, false, &responders);
+        let leaf = leaf.issued_by(&intermediate, key()).unwrap();
+        let mut with_email = template(&ACME).code_signing();
+        with_email.subject = subject_with_email();
+        let leaf_with_email = with_email.issued_by(&intermediate, key()).unwrap();
         let nameless = template(&[("CN", "x")]).code_signing();
         let nameless = nameless.issued_by(&intermediate, key()).unwrap();
         let stranger = template(&[("CN", "Root")]).ca(None).self_signed(key()).unwrap();
-        Pki { root, intermediate, leaf, nameless, stranger }
+        Pki { root, intermediate, leaf, leaf_with_email, nameless, stranger }
     })
+}
+
+/// The subject of Acme with an `emailAddress` (1.2.840.113549.1.9.1).
+fn subject_with_email() -> Vec<u8> {
+    use crate::test_der::{oid, sequence, tlv};
+    let email = oid(b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01");
+    let email = sequence(&[&email, &tlv(0x16, &[b"a@acme.example"])]);
+    let acme = signer::name(&ACME);
+    let parts = crate::der::only(crate::der::SEQUENCE, &acme).unwrap().content;
+    sequence(&[parts, &tlv(0x31, &[&email])])
 }
 
 /// Makes a timestamp over a signature, and the root of its authority if it has one.
@@ -70,7 +93,7 @@ type Stamp = fn(&[u8]) -> (Vec<u8>, Option<Certificate>);
 struct Case {
     format: EnvelopeFormat,
     scheme: SigningScheme,
-    nameless: bool,
+    leaf: fn(&Pki) -> &CertifiedKey,
     expiry: Option<&'static str>,
     extended: Vec<(&'static str, &'static str, bool)>,
     token: Option<Stamp>,
@@ -87,6 +110,9 @@ struct Case {
     now: &'static str,
     leaf_status: CertificateStatus,
     authority_status: CertificateStatus,
+    plugins: Vec<plugins::Fake>,
+    envelope_bytes_max: usize,
+    unknown_attributes: UnknownAttributes,
 }
 
 impl Default for Case {
@@ -94,7 +120,7 @@ impl Default for Case {
         Self {
             format: EnvelopeFormat::Cose,
             scheme: SigningScheme::X509,
-            nameless: false,
+            leaf: |pki| &pki.leaf,
             expiry: None,
             extended: Vec::new(),
             token: None,
@@ -111,6 +137,9 @@ impl Default for Case {
             now: "2026-01-01T00:00:00Z",
             leaf_status: CertificateStatus::Good,
             authority_status: CertificateStatus::Good,
+            plugins: Vec::new(),
+            envelope_bytes_max: ENVELOPE_BYTES_MAX,
+            unknown_attributes: UnknownAttributes::Ignore,
         }
     }
 }
@@ -165,7 +194,7 @@ impl Case {
         if self.token.is_some() {
             request.timestamper = Some(&timestamper);
         }
-        let leaf = if self.nameless { &pki.nameless } else { &pki.leaf };
+        let leaf = (self.leaf)(pki);
         let chain = [leaf, &pki.intermediate, &pki.root].map(|one| one.certificate.clone());
         let mut envelope = request.sign(&leaf.key, &chain).unwrap();
         (self.tamper)(&mut envelope);
@@ -200,10 +229,14 @@ impl Case {
             stores.insert("roots", TrustStore::from_files(kind, [anchor.der()]).unwrap());
         }
         let oracle = Oracle::new(&self.leaf_status);
+        let authority = Oracle::new(&self.authority_status);
+        let plugins: Vec<&dyn VerificationPlugin> =
+            self.plugins.iter().map(|plugin| plugin as &dyn VerificationPlugin).collect();
         let verifier = Verifier {
-            trust_stores: &stores,
-            revocation: &oracle,
-            timestamp_revocation: &Oracle::new(&self.authority_status),
+            plugins: &plugins,
+            envelope_bytes_max: self.envelope_bytes_max,
+            unknown_attributes: self.unknown_attributes,
+            ..Verifier::new(&stores, &oracle, &authority)
         };
         let policy = self.policy();
         let metadata = self.metadata.iter().map(|(key, value)| ((*key).into(), (*value).into()));

@@ -18,7 +18,7 @@ mod transport;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use assay_core::ports::{AdmissionRecord, Recorder, Selector, ViolationRecord};
+use assay_core::ports::{AdmissionRecord, FetchLimits, Recorder, Selector, ViolationRecord};
 use assay_core::{Access, Credential, Descriptor, Digest, Repository, State, StoreError, Subject};
 use assay_testkit::{
     Auth, Credentials, Effect, FixedClock, RegistryOptions, TestAuthority, TestRegistry,
@@ -174,6 +174,11 @@ fn redirect(url: impl AsRef<str>) -> Effect {
 fn challenge(text: &str) -> Effect {
     let headers = vec![(WWW_AUTHENTICATE, text.parse().unwrap())];
     Effect::Status(StatusCode::UNAUTHORIZED, headers, Bytes::new())
+}
+
+/// So many bytes, in time enough.
+fn limits(bytes_max: u64) -> FetchLimits {
+    FetchLimits { bytes_max, timeout: Duration::from_secs(60) }
 }
 
 /// `json` with spaces after it, `size` bytes in all.

@@ -143,7 +143,7 @@ async fn a_proxy_is_no_way_to_internal_addresses() {
     ] {
         assert_eq!(resolve(&registry, host).await, "blocked", "{host}");
         let url = format!("http://{host}/crl");
-        assert_eq!(kind(registry.get(&url, 10).await), "blocked", "{url}");
+        assert_eq!(kind(registry.get(&url, limits(10)).await), "blocked", "{url}");
         server.clear_faults();
         server.fault(Fault::new("/manifests/", redirect(format!("https://{host}/"))));
         assert_eq!(resolve(&registry, &server.host()).await, "blocked", "redirect to {host}");
@@ -156,7 +156,7 @@ async fn revocation_data_goes_through_the_proxy_for_plain_http() {
     let server = TestRegistry::start(RegistryOptions::default()).await.unwrap();
     let proxy = TestProxy::start(server.host()).await;
     let registry = behind(proxy.config(None), &server, Vec::new());
-    assert_eq!(kind(registry.get("http://crl.example/a", 10).await), "denied");
+    assert_eq!(kind(registry.get("http://crl.example/a", limits(10)).await), "denied");
     assert_eq!(proxy.requests(), ["GET http://crl.example/a HTTP/1.1"]);
 }
 

@@ -98,17 +98,21 @@ fn is_signature(referrer: &Descriptor) -> bool {
 }
 
 /// The format and the digest of the envelope that `manifest` carries as a signature of `subject`, in
-/// either of the two shapes: the artifact type with an empty config, or, before 1.1 of the
-/// specification, the config's type alone.
+/// one of three shapes: the artifact type with an empty config; before 1.1 of the specification, the
+/// config's type alone; and an artifact manifest, which drafts of notation 1.0 wrote.
 fn envelope(manifest: &[u8], subject: &Digest) -> Result<(EnvelopeFormat, Digest), Flaw> {
-    let Ok(Manifest::Image { artifact_type, config_media_type, layers, subject: about, .. }) =
-        Manifest::parse(manifest)
-    else {
-        return Err(Flaw::invalid("a referrer is no image manifest"));
+    let (is_signature, layers, about) = match Manifest::parse(manifest) {
+        Ok(Manifest::Image { artifact_type, config_media_type, layers, subject, .. }) => {
+            // Without an artifact type of its own, a manifest has that of its config.
+            let is_config = [EMPTY_CONFIG, ARTIFACT_TYPE].contains(&config_media_type.as_str());
+            (artifact_type == ARTIFACT_TYPE && is_config, layers, subject)
+        }
+        Ok(Manifest::Artifact { artifact_type, blobs, subject }) => {
+            (artifact_type == ARTIFACT_TYPE, blobs, subject)
+        }
+        _ => return Err(Flaw::invalid("a referrer is no manifest of an image or artifact")),
     };
-    // Without an artifact type of its own, a manifest has that of its config.
-    let is_config = [EMPTY_CONFIG, ARTIFACT_TYPE].contains(&config_media_type.as_str());
-    if artifact_type != ARTIFACT_TYPE || !is_config {
+    if !is_signature {
         return Err(Flaw::NOT_A_SIGNATURE);
     }
     if about.is_none_or(|about| about.digest != *subject) {

@@ -4,12 +4,14 @@
 //! admits, in any order; what cannot be read never hides another.
 
 mod candidates;
+mod evidence;
 mod flaw;
 mod revocation;
 mod tally;
 mod trust;
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use assay_core::ports::{Context, Verifier};
 use assay_core::{ConfigError, Digest, NotationConfig, Outcome, Subject, TrustMaterial};
@@ -22,10 +24,14 @@ use notation_rs::verify::{self, OnlineRevocation, Verdict};
 
 use candidates::{Candidate, Reader};
 use flaw::Flaw;
-use revocation::Revocation;
+use revocation::{Revocation, Web};
 use tally::{Finding, Signed, Tally};
 use trust::Trust;
 
+pub(crate) use evidence::{
+    CACHE_BYTES_MAX, CRLS_AT_ONCE_MAX, EvidenceCache, TENANTS_CACHE_BYTES_MAX,
+    TENANTS_CRLS_AT_ONCE_MAX,
+};
 pub(crate) use trust::expiry;
 
 /// The verifier's type, as policies, reports and metrics name it.
@@ -36,10 +42,12 @@ const KIND: &str = "notation";
 pub(crate) struct Notation {
     config: NotationConfig,
     trust: Trust,
+    evidence: Arc<EvidenceCache>,
 }
 
 impl Notation {
-    /// The verifier that trusts what `config` names in `material`.
+    /// The verifier that trusts what `config` names in `material`, and has revocation data from
+    /// `evidence`.
     ///
     /// # Errors
     /// [`ConfigError`]: a trust policy that is none or lets everything pass, or a store that is
@@ -47,8 +55,9 @@ impl Notation {
     pub(crate) fn new(
         config: &NotationConfig,
         material: &TrustMaterial,
+        evidence: Arc<EvidenceCache>,
     ) -> Result<Self, ConfigError> {
-        Ok(Self { config: config.clone(), trust: Trust::new(config, material)? })
+        Ok(Self { config: config.clone(), trust: Trust::new(config, material)?, evidence })
     }
 
     /// What is found of `subject` under `statement`, up to the first good signature.
@@ -84,13 +93,10 @@ impl Notation {
         envelope: &candidates::Envelope,
     ) -> Result<Signed, Flaw> {
         let now: Timestamp = context.now();
-        let revocation = Revocation::new(context.fetch(), now);
-        let online = OnlineRevocation { fetcher: &revocation, cache: &revocation };
-        let verifier = verify::Verifier {
-            trust_stores: self.trust.stores(),
-            revocation: &online,
-            timestamp_revocation: &online,
-        };
+        let revocation = Revocation::new(&self.evidence, context);
+        let fetcher = Web(context.fetch());
+        let online = OnlineRevocation { fetcher: &fetcher, cache: &revocation };
+        let verifier = verify::Verifier::new(self.trust.stores(), &online, &online);
         let digest = subject.digest().to_string();
         let outcome = verifier
             .verify(&verify::Request {

@@ -215,7 +215,7 @@ fn refuses_a_store_that_is_missing_and_names_it() {
         let material = TrustMaterial { stores: stores.iter().map(store).collect() };
         let keys = vec![KeyConfig { source: source.clone(), hash_algorithm: None }];
         let config = CosignConfig { keys, ..CosignConfig::default() };
-        Factory.build(&VerifierConfig::Cosign(config), &material)
+        Factory::default().build(&VerifierConfig::Cosign(config), &material)
     };
     assert!(build(&[&source]).is_ok());
     for stores in [vec![], vec![&other]] {

@@ -255,6 +255,7 @@ impl World {
         assert_eq!(!outcome.signers.is_empty(), accepted, "{name}: signers");
         let has_good_report = outcome.reports.iter().any(|report| report.is_success);
         assert_eq!(has_good_report, accepted, "{name}: reports");
+        assert!(outcome.warnings.is_empty(), "{name}: it has no levels");
         outcome
     }
 
@@ -327,7 +328,7 @@ pub(crate) fn build_with(
         TrustStoreMaterial::new(source(name), pem.as_bytes().to_vec()).within(*validity)
     });
     let material = TrustMaterial { stores: stores.collect() };
-    Factory.build(&VerifierConfig::Cosign(config), &material)
+    Factory::default().build(&VerifierConfig::Cosign(config), &material)
 }
 
 /// The verifier that trusts these keys, by a configuration that was changed by `change`.

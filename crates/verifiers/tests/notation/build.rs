@@ -72,7 +72,8 @@ fn refuses_stores_that_do_not_hold_what_they_should() {
     let tsa = material(&store(CertificateKind::Tsa), pki.root.certificate.der());
     let keys = tsa.clone().of_kind(TrustStoreKind::PublicKeys);
     for stores in [vec![], vec![tsa], vec![keys]] {
-        let built = Factory.build(&VerifierConfig::Notation(config()), &TrustMaterial { stores });
+        let built = Factory::default()
+            .build(&VerifierConfig::Notation(config()), &TrustMaterial { stores });
         let error = built.err().unwrap().to_string();
         assert!(error.contains("does not hold certificates of type ca"), "{error}");
     }
@@ -83,8 +84,8 @@ fn says_when_a_store_expires() {
     let pki = pki();
     let held = |bytes: &[u8]| material(&store(CertificateKind::Ca), bytes);
     let root = held(pki.root.certificate.der());
-    assert_eq!(Factory.expiry(&root), Some(at("2027-01-01T00:00:00Z")));
-    assert_eq!(Factory.expiry(&held(b"junk")), None);
+    assert_eq!(Factory::default().expiry(&root), Some(at("2027-01-01T00:00:00Z")));
+    assert_eq!(Factory::default().expiry(&held(b"junk")), None);
     let keys: TrustStoreMaterial = root.of_kind(TrustStoreKind::PublicKeys);
-    assert_eq!(Factory.expiry(&keys), None);
+    assert_eq!(Factory::default().expiry(&keys), None);
 }

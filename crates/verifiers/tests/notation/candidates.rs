@@ -60,6 +60,39 @@ fn takes_two_shapes_of_manifests_and_no_other() {
 }
 
 #[test]
+fn takes_artifact_manifests_of_signatures_and_no_other() {
+    let pki = pki();
+    let envelope = World::new().envelope(&pki, |_| {});
+    let blob = World::new().blob(EnvelopeFormat::Cose.media_type(), &envelope);
+    let other = json!({"mediaType": "application/x", "digest": Digest::sha256(b""), "size": 0});
+    let mut about_another = json!(World::new().subject.descriptor);
+    about_another["digest"] = json!(Digest::sha256(b"another"));
+    for (name, field, value, expect) in [
+        ("a signature", "blobs", json!([blob]), State::Accepted),
+        ("another artifact type", "artifactType", json!("application/x"), NOT_FOUND),
+        ("no artifact type", "artifactType", Value::Null, INVALID),
+        ("another media type", "mediaType", json!("application/x"), INVALID),
+        ("an image's media type", "mediaType", json!(media_type::MANIFEST), INVALID),
+        ("no subject", "subject", Value::Null, INVALID),
+        ("another subject", "subject", about_another, INVALID),
+        ("no blob", "blobs", json!([]), INVALID),
+        ("two blobs", "blobs", json!([blob, blob]), INVALID),
+        ("a blob of another type", "blobs", json!([other]), INVALID),
+    ] {
+        let mut world = World::new();
+        let mut manifest = json!({
+            "mediaType": "application/vnd.oci.artifact.manifest.v1+json",
+            "artifactType": ARTIFACT_TYPE,
+            "blobs": [world.blob(EnvelopeFormat::Cose.media_type(), &envelope)],
+            "subject": world.subject.descriptor,
+        });
+        manifest[field] = value;
+        world.push_manifest(&manifest);
+        world.check(name, &*verifier(config(), &pki), expect);
+    }
+}
+
+#[test]
 fn says_that_there_is_none() {
     let pki = pki();
     let mut world = World::new();

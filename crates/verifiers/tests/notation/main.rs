@@ -7,5 +7,7 @@
 mod build;
 mod candidates;
 mod revocation;
+mod sharing;
 mod verdicts;
+mod warnings;
 mod world;

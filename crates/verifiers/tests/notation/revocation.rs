@@ -1,10 +1,13 @@
 //! Revocation through the context, on what the Notary Project's own library signed.
 
-use assay_core::{NotationConfig, ReasonCode, State, StoreError};
+use std::time::Duration;
+
+use assay_core::ports::FetchLimits;
+use assay_core::{NotationConfig, NotationTrustPolicy, ReasonCode, State, StoreError};
 use bytes::Bytes;
 use notation_rs::EnvelopeFormat;
 
-use crate::world::{World, at, build, not_found, stating};
+use crate::world::{World, at, build, not_found, pki, stating, verifier};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../notation-rs/tests/data/notation-go");
 
@@ -28,7 +31,6 @@ fn config(action: &str) -> NotationConfig {
     })
 }
 
-/// One test, for what was read is remembered for all that come later: that is the last step.
 #[test]
 fn asks_and_remembers() {
     const OCSP: &str = "http://ocsp.example";
@@ -60,21 +62,54 @@ fn asks_and_remembers() {
             vec![(CRL, page("revoked.crl"))],
             State::Rejected(ReasonCode::CertificateRevoked),
         ),
-        ("still revoked", "enforce", vec![], State::Rejected(ReasonCode::CertificateRevoked)),
         ("good by OCSP", "enforce", vec![(OCSP, page("good.ocsp"))], good),
-        ("still good", "enforce", vec![], good),
     ];
     let root = data("revocation.pem");
     for (name, action, pages, expect) in cases {
+        let verifier = build(config(action), &root).unwrap();
         let mut world = world();
         world.pages = pages;
-        let outcome = world.check(name, &*build(config(action), &root).unwrap(), expect);
+        let outcome = world.check(name, &*verifier, expect);
         if name == "slow, logged" {
             assert!(outcome.message.contains("revocation: "), "{}", outcome.message);
         }
-        if name == "still good" {
+        if name == "good by OCSP" {
             // The answer's nextUpdate, which is the end of the certificates too.
             assert_eq!(outcome.valid_until, Some(at("2027-11-22T06:51:06Z")));
         }
+        let asked = world.fetched.lock().unwrap().len();
+        world.pages.clear();
+        world.check(name, &*verifier, expect);
+        assert_eq!(world.fetched.lock().unwrap().len(), asked, "{name}: asked again");
+    }
+}
+
+#[test]
+fn hands_on_the_limits_of_each_request() {
+    let world = world();
+    world.verify(&*build(config("enforce"), &data("revocation.pem")).unwrap());
+    let limits =
+        |bytes_max, seconds| FetchLimits { bytes_max, timeout: Duration::from_secs(seconds) };
+    let fetched = world.fetched.lock().unwrap();
+    let found: Vec<_> = fetched.iter().map(|(url, limits)| (&url[..13], *limits)).collect();
+    let expect = [("http://ocsp.e", limits(20_480, 2)), ("http://crl.ex", limits(16 << 20, 5))];
+    assert_eq!(found, expect);
+}
+
+/// Their addresses are a stranger's words.
+#[test]
+fn asks_nobody_about_a_chain_that_is_not_trusted() {
+    let stranger = pki();
+    for (level, expect) in
+        [("strict", ReasonCode::KeyMismatch), ("audit", ReasonCode::RevocationUnknown)]
+    {
+        let mut config = config("enforce");
+        let NotationTrustPolicy::Statement(statement) = &mut config.trust_policy else {
+            unreachable!("it is a statement")
+        };
+        statement.level = level.to_owned();
+        let world = world();
+        world.check(level, &*verifier(config, &stranger), State::Rejected(expect));
+        assert!(world.fetched.lock().unwrap().is_empty(), "{level}");
     }
 }

@@ -1,12 +1,14 @@
 //! A registry in memory with one image, signers, and the verifier asked about it.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
 use assay_core::ports::{
-    ArtifactStore, Context, Derived, Fetch, FetchedManifest, Selector, Verifier, VerifierFactory,
+    ArtifactStore, Context, Derived, Fetch, FetchLimits, FetchedManifest, Selector, Verifier,
+    VerifierFactory,
 };
 use assay_core::{
     Access, CertificateKind, CertificateStore, ConfigError, Descriptor, Digest, KeySource,
@@ -45,6 +47,10 @@ pub(crate) struct World {
     pub(crate) referrers: Result<Vec<Descriptor>, StoreError>,
     /// By what URLs begin with; all others cannot be reached.
     pub(crate) pages: Vec<(&'static str, Result<Bytes, StoreError>)>,
+    /// What is fetched is not answered while this stands.
+    pub(crate) hold: Hold,
+    /// What was fetched, and within which limits.
+    pub(crate) fetched: Mutex<Vec<(String, FetchLimits)>>,
     pub(crate) now: Timestamp,
     /// The manifests that were asked for.
     pub(crate) asked: Mutex<usize>,
@@ -71,6 +77,8 @@ impl World {
             blobs: BTreeMap::new(),
             referrers: Ok(Vec::new()),
             pages: Vec::new(),
+            hold: Hold::default(),
+            fetched: Mutex::default(),
             now: at(NOW),
             asked: Mutex::default(),
         }
@@ -195,9 +203,18 @@ pub(crate) fn build(
     config: NotationConfig,
     bytes: &[u8],
 ) -> Result<Arc<dyn Verifier>, ConfigError> {
+    build_with(&Factory::default(), config, bytes)
+}
+
+/// The same, by this factory.
+pub(crate) fn build_with(
+    factory: &Factory,
+    config: NotationConfig,
+    bytes: &[u8],
+) -> Result<Arc<dyn Verifier>, ConfigError> {
     let materials = config.stores.iter().map(|store| material(store, bytes));
     let material = TrustMaterial { stores: materials.collect() };
-    Factory.build(&VerifierConfig::Notation(config), &material)
+    factory.build(&VerifierConfig::Notation(config), &material)
 }
 
 pub(crate) fn material(store: &CertificateStore, bytes: &[u8]) -> TrustStoreMaterial {
@@ -210,8 +227,34 @@ pub(crate) fn verifier(config: NotationConfig, pki: &Pki) -> Arc<dyn Verifier> {
     build(config, pki.root.certificate.der()).unwrap()
 }
 
+/// Holds up whoever waits for it, until it is let go.
+#[derive(Default)]
+pub(crate) struct Hold(Mutex<Option<Vec<Waker>>>);
+
+impl Hold {
+    pub(crate) fn set(&self) {
+        *self.0.lock().unwrap() = Some(Vec::new());
+    }
+
+    pub(crate) fn let_go(&self) {
+        let waiting = self.0.lock().unwrap().take();
+        waiting.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    async fn pass(&self) {
+        poll_fn(|context| match &mut *self.0.lock().unwrap() {
+            None => Poll::Ready(()),
+            Some(waiting) => {
+                waiting.push(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
 /// The output of a future that needs no help from outside.
-fn settle<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn settle<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let mut context = std::task::Context::from_waker(Waker::noop());
     let found = (0..10_000).find_map(|_| match future.as_mut().poll(&mut context) {
@@ -276,13 +319,21 @@ impl ArtifactStore for World {
 
 #[async_trait]
 impl Fetch for World {
-    async fn get(&self, url: &str, _: u64) -> Result<Bytes, StoreError> {
+    async fn get(&self, url: &str, limits: FetchLimits) -> Result<Bytes, StoreError> {
+        self.fetched.lock().unwrap().push((url.to_owned(), limits));
+        self.hold.pass().await;
         let page = self.pages.iter().find(|(prefix, _)| url.starts_with(prefix));
         page.map_or_else(|| Err(timeout()), |(_, page)| page.clone())
     }
 
-    async fn post(&self, url: &str, _: &str, _: Bytes, max: u64) -> Result<Bytes, StoreError> {
-        self.get(url, max).await
+    async fn post(
+        &self,
+        url: &str,
+        _: &str,
+        _: Bytes,
+        limits: FetchLimits,
+    ) -> Result<Bytes, StoreError> {
+        self.get(url, limits).await
     }
 }
 

@@ -69,6 +69,9 @@ fn accepts_headers_within_the_specification() {
     let float = |seconds: f64| [&[0xc1, 0xfb][..], &seconds.to_bits().to_be_bytes()].concat();
     with("time of a float", &[(text(SIGNING_TIME), float(1_714_557_600.5))], Ok(()));
     with("time before 1970", &[(text(SIGNING_TIME), epoch(-1))], Ok(()));
+    let never =
+        [(number(2), texts(&[SIGNING_SCHEME, EXPIRY])), (text(EXPIRY), epoch(253_402_300_799))];
+    with("expiry at the end of year 9999", &never, Ok(()));
     with("extended attribute of any type", &[(number(-70_000), texts(&["x"]))], Ok(()));
     let critical = array([text(SIGNING_SCHEME), number(-70_000)].into_iter());
     with("number that is critical", &[(number(2), critical), (number(-70_000), number(1))], Ok(()));

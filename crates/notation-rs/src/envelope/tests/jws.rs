@@ -317,6 +317,11 @@ fn rejects_malformed_unprotected_headers() {
             json!({"X5c": [], "x5c": [STANDARD.encode(leaf)]}),
             ForbiddenHeader("x5c"),
         ),
+        (
+            "token in another case",
+            json!({TOKEN.to_uppercase(): "", "x5c": [STANDARD.encode(leaf)]}),
+            ForbiddenHeader(TOKEN),
+        ),
         ("token of a number", json!({TOKEN: 1, "x5c": [STANDARD.encode(leaf)]}), Header(TOKEN)),
         (
             "token with a newline",
@@ -328,6 +333,20 @@ fn rejects_malformed_unprotected_headers() {
         let mut envelope = sound.clone();
         envelope["header"] = header;
         assert_eq!(verify(Jws, envelope.to_string().as_bytes()).unwrap_err(), expect, "{name}");
+    }
+}
+
+#[test]
+fn takes_unprotected_headers_that_decide_nothing() {
+    let sound: Value = serde_json::from_slice(&sign(&request(Jws), es256()).unwrap()).unwrap();
+    for (name, value) in [
+        ("io.cncf.notary.SigningAgent", json!("Notation/1.0.0")),
+        ("kid", json!("1")),
+        ("x5u", json!({"a": [1, null]})),
+    ] {
+        let mut envelope = sound.clone();
+        envelope["header"][name] = value;
+        assert_eq!(verify(Jws, envelope.to_string().as_bytes()).err(), None, "{name}");
     }
 }
 

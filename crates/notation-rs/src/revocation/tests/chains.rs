@@ -9,12 +9,35 @@ use super::*;
 struct Memory(Mutex<HashMap<CacheKey, Evidence>>);
 
 impl Cache for Memory {
-    fn get(&self, key: &CacheKey) -> Option<Evidence> {
-        self.0.lock().unwrap().get(key).cloned()
+    fn get_or_fetch<'a>(
+        &'a self,
+        key: CacheKey,
+        now: Timestamp,
+        fetch: BoxFuture<'a, Result<Evidence, RevocationError>>,
+    ) -> BoxFuture<'a, Result<Evidence, RevocationError>> {
+        Box::pin(async move {
+            let kept = self.0.lock().unwrap().get(&key).cloned();
+            if let Some(evidence) = kept.filter(|evidence| now <= evidence.fresh_until()) {
+                return Ok(evidence);
+            }
+            let evidence = fetch.await?;
+            self.0.lock().unwrap().insert(key, evidence.clone());
+            Ok(evidence)
+        })
     }
+}
 
-    fn put(&self, key: CacheKey, evidence: Evidence) {
-        self.0.lock().unwrap().insert(key, evidence);
+/// A cache that has one thing for whoever asks.
+struct Confused(Evidence);
+
+impl Cache for Confused {
+    fn get_or_fetch<'a>(
+        &'a self,
+        _: CacheKey,
+        _: Timestamp,
+        _: BoxFuture<'a, Result<Evidence, RevocationError>>,
+    ) -> BoxFuture<'a, Result<Evidence, RevocationError>> {
+        Box::pin(std::future::ready(Ok(self.0.clone())))
     }
 }
 
@@ -250,6 +273,38 @@ fn keeps_no_evidence_that_is_not_verified() {
     let status = check(&pki.chain(), Purpose::CodeSigning, &context).now_or_never().unwrap();
     assert!(matches!(status.unwrap().verdict(), Verdict::Unknown { position: 0, .. }));
     assert!(cache.0.lock().unwrap().is_empty());
+}
+
+#[test]
+fn takes_no_stale_and_no_other_evidence_from_a_cache() {
+    let by_crl = Pki::new(vec![distribution_points(&[CRL_URL])]);
+    let by_ocsp = Pki::new(vec![authority_information(&[OCSP_URL])]);
+    let crl = CrlSpec::default().sign(&by_crl.root_key);
+    let ocsp = OcspSpec::default().sign(&by_ocsp, &by_ocsp.root_key, &[]);
+    let kept = |pki: &Pki, answer: &Vec<u8>| {
+        let (net, cache) = (Net::new(vec![("", answer.clone())]), Memory::default());
+        let context = Context { now: at(NOW), signing_time: None, fetcher: &net, cache: &cache };
+        check(&pki.chain(), Purpose::CodeSigning, &context).now_or_never().unwrap().unwrap();
+        cache.0.into_inner().unwrap().into_values().next().unwrap()
+    };
+    let (crl, ocsp) = (kept(&by_crl, &crl), kept(&by_ocsp, &ocsp));
+    let (now, late) = (NOW, "2025-06-01T13:00:01Z");
+    let good = CertificateStatus::Good;
+    let malformed = |what| unknown(RevocationError::Malformed(what));
+    for (name, pki, kept, now, expect) in [
+        ("CRL", &by_crl, &crl, now, good.clone()),
+        ("stale CRL", &by_crl, &crl, late, unknown(RevocationError::Expired)),
+        ("OCSP in place of a CRL", &by_crl, &ocsp, now, malformed("CRL")),
+        ("OCSP", &by_ocsp, &ocsp, now, good),
+        ("stale OCSP", &by_ocsp, &ocsp, late, unknown(RevocationError::Expired)),
+        ("CRL in place of OCSP", &by_ocsp, &crl, now, malformed("OCSP response")),
+    ] {
+        let (net, cache) = (Net::default(), Confused(kept.clone()));
+        let context = Context { now: at(now), signing_time: None, fetcher: &net, cache: &cache };
+        let status = check(&pki.chain(), Purpose::CodeSigning, &context).now_or_never().unwrap();
+        assert_eq!(status.unwrap().certificates[0], expect, "{name}");
+        assert!(net.asked().is_empty(), "{name}");
+    }
 }
 
 #[test]

@@ -41,13 +41,15 @@ fn tells_revoked_certificates_from_good_ones() {
 #[test]
 fn rejects_lists_that_differ_in_one_fact() {
     use RevocationError::{
-        CriticalExtension, DeltaCrl, Expired, NoNextUpdate, NotYetValid, OtherIssuer, Scope,
+        CriticalExtension, DeltaCrl, Expired, Malformed, NoNextUpdate, NotYetValid, OtherIssuer,
+        Scope,
     };
     let with = |extensions| CrlSpec { extensions, ..CrlSpec::default() };
     let flag = |number: u8| tlv(0x80 | number, &[&[0xff]]);
     let elsewhere = tlv(0xa0, &[&full_name("http://ca.test/other")]);
     let invalid = RevocationError::Signature(SignatureError::Invalid);
     let cases: Vec<(&str, CrlSpec, RevocationError)> = vec![
+        ("version 1", CrlSpec { version: 0, ..CrlSpec::default() }, Malformed("CRL")),
         ("other issuer", CrlSpec { issuer: "Boot", ..CrlSpec::default() }, OtherIssuer),
         ("other key", CrlSpec { other_key: true, ..CrlSpec::default() }, invalid),
         ("no nextUpdate", CrlSpec { next_update: None, ..CrlSpec::default() }, NoNextUpdate),

@@ -1,4 +1,4 @@
-//! A CRL and responses that OpenSSL made (`tests/data/openssl`).
+//! CRLs and responses that OpenSSL made (`tests/data/openssl`, `tests/data/openssl-authorities`).
 
 use super::*;
 
@@ -51,5 +51,54 @@ fn reads_the_responses_of_openssl() {
         let answer = OcspAnswer::verify(response, &id, &root);
         let finding = answer.and_then(|answer| answer.finding(at(MADE), None));
         assert_eq!(finding, expect, "{name}");
+    }
+}
+
+#[test]
+fn follows_the_authorities_of_openssl_to_a_status() {
+    macro_rules! file {
+        ($name:literal) => {
+            include_bytes!(concat!("../../../tests/data/openssl-authorities/", $name)).to_vec()
+        };
+    }
+    const OCSP: &str = "http://ocsp.example";
+    const BASE: &str = "http://crl.example/base.crl";
+    const DELTA: &str = "http://crl.example/delta.crl";
+    let chain = [certificate(&file!("leaf.der")), certificate(&file!("root.der"))];
+    let absent = || RevocationError::Fetch(FetchError::Status(404));
+    let cases = [
+        ("responder, good", vec![(OCSP, file!("good.ocsp"))], CertificateStatus::Good),
+        ("responder, revoked", vec![(OCSP, file!("revoked.ocsp"))], CertificateStatus::Revoked),
+        (
+            "delta without the leaf",
+            vec![(BASE, file!("base.crl")), (DELTA, file!("delta-good.crl"))],
+            CertificateStatus::Good,
+        ),
+        (
+            "delta with the leaf",
+            vec![(BASE, file!("base.crl")), (DELTA, file!("delta-revoked.crl"))],
+            CertificateStatus::Revoked,
+        ),
+        (
+            "no delta",
+            vec![(BASE, file!("base.crl"))],
+            CertificateStatus::Unknown(vec![absent(), absent()]),
+        ),
+        (
+            "delta as base",
+            vec![(BASE, file!("delta-good.crl"))],
+            CertificateStatus::Unknown(vec![absent(), RevocationError::DeltaCrl]),
+        ),
+        (
+            "base as delta",
+            vec![(BASE, file!("base.crl")), (DELTA, file!("base.crl"))],
+            CertificateStatus::Unknown(vec![absent(), RevocationError::DeltaCrl]),
+        ),
+    ];
+    for (name, answers, expect) in cases {
+        let net = Net::new(answers);
+        let context = Context { now: at(MADE), signing_time: None, fetcher: &net, cache: &NoCache };
+        let status = check(&chain, Purpose::CodeSigning, &context).now_or_never().unwrap();
+        assert_eq!(status.unwrap().certificates[0], expect, "{name}");
     }
 }

@@ -16,6 +16,9 @@ fn check_response(spec: &OcspSpec) -> CertificateStatus {
 fn takes_the_answer_of_a_responder() {
     let unknown_to_it = OcspSpec { status: tlv(0x82, &[]), ..OcspSpec::default() };
     assert_eq!(check_response(&OcspSpec::default()), CertificateStatus::Good);
+    let hash = Some(Hash::Sha256);
+    let other_hash = OcspSpec { hash_algorithm: oids::SHA256, hash, ..OcspSpec::default() };
+    assert_eq!(check_response(&other_hash), CertificateStatus::Good);
     assert_eq!(check_response(&OcspSpec::revoked()), CertificateStatus::Revoked);
     assert_eq!(check_response(&unknown_to_it), unknown(RevocationError::UnknownToResponder));
 }
@@ -38,7 +41,16 @@ fn rejects_answers_that_differ_in_one_fact() {
         ("other serial", OcspSpec { serial: 1, ..good() }, OtherCertificate),
         ("other issuer name", OcspSpec { issuer_name: Some("Boot"), ..good() }, OtherCertificate),
         ("other issuer key", OcspSpec { issuer_key: Some(b"key"), ..good() }, OtherCertificate),
-        ("other hash", OcspSpec { hash_algorithm: oids::SHA256, ..good() }, OtherCertificate),
+        (
+            "hash under another name",
+            OcspSpec { hash_algorithm: oids::SHA256, ..good() },
+            OtherCertificate,
+        ),
+        (
+            "name under another hash",
+            OcspSpec { hash: Some(Hash::Sha256), ..good() },
+            OtherCertificate,
+        ),
         ("no answer", OcspSpec { singles: 0, ..good() }, OtherCertificate),
         ("two answers", OcspSpec { singles: 2, ..good() }, Malformed("OCSP response")),
         ("no nextUpdate", OcspSpec { next_update: None, ..good() }, NoNextUpdate),

@@ -81,8 +81,7 @@ fn hashes_blobs_by_the_algorithm_of_the_key() {
     let anchors = [pki.root.certificate.der()];
     trust_stores.insert("roots", TrustStore::from_files(TrustStoreType::Ca, anchors).unwrap());
     let policy = Case { stores: vec!["ca:roots"], ..Case::default() }.policy();
-    let (revocation, timestamp_revocation) = (&NeverRevoked, &NeverRevoked);
-    let verifier = Verifier { trust_stores: &trust_stores, revocation, timestamp_revocation };
+    let verifier = Verifier::new(&trust_stores, &NeverRevoked, &NeverRevoked);
     let cases: [(&str, &[u8], Option<&str>, bool); 5] = [
         ("the content", content, None, true),
         ("of the type", content, Some("text/plain"), true),

@@ -1,6 +1,7 @@
 //! What failures lead to.
 
 use super::*;
+use crate::trust_policy::VerificationLevel;
 
 #[test]
 fn does_with_failures_what_the_level_says() {
@@ -32,9 +33,7 @@ fn does_with_failures_what_the_level_says() {
             change(&mut case);
             let (outcome, _, _) = case.verify();
             let context = format!("{level} {overrides} {check}");
-            // Revocation can't be checked where the signer is not trusted, which fails too.
-            let fails = is_enforced || *check == T::Authenticity && enforced[3];
-            assert_eq!(outcome.verdict.is_err(), fails, "{context}");
+            assert_eq!(outcome.verdict.is_err(), is_enforced, "{context}");
             let warned = outcome.warnings().any(|(warning, _)| warning == *check);
             assert_eq!(warned, !is_enforced, "{context}");
         }
@@ -72,6 +71,21 @@ fn skips_without_reading_anything() {
     assert!(matches!(outcome.verdict, Ok(Verdict::Skipped)));
     assert_eq!((outcome.results.len(), asked), (0, 0));
     assert!(outcome.envelope.is_none());
+}
+
+#[test]
+fn refuses_formats_that_are_no_envelopes_unless_all_is_skipped() {
+    for (level, expect) in [
+        (VerificationLevel::STRICT, Some(("integrity", "UnsupportedFormat"))),
+        (VerificationLevel::AUDIT, Some(("integrity", "UnsupportedFormat"))),
+        (VerificationLevel::SKIP, None),
+    ] {
+        let outcome = Outcome::of_unsupported_format(level);
+        let failure = outcome.verdict.err();
+        let seen = failure.as_ref().map(|it| (it.stage.as_str(), it.error.code()));
+        assert_eq!(seen, expect, "{}", level.name());
+        assert_eq!(outcome.results.len(), usize::from(expect.is_some()));
+    }
 }
 
 #[test]

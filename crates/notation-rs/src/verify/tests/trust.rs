@@ -59,11 +59,11 @@ fn trusts_whom_the_policy_trusts_and_nobody_else() {
             |case| case.identities = vec!["email:a@b"],
             ("authenticity", "IdentityMismatch"),
         ),
-        ("no name", |case| case.nameless = true, ("authenticity", "UnusableIdentity")),
+        ("no name", |case| case.leaf = |pki| &pki.nameless, ("authenticity", "UnusableIdentity")),
         (
             "no name, but anybody will do",
             |case| {
-                case.nameless = true;
+                case.leaf = |pki| &pki.nameless;
                 case.identities = vec!["*"];
             },
             PASS,
@@ -98,19 +98,39 @@ fn fails_revoked_and_unknown_certificates() {
 
 #[test]
 fn asks_nobody_about_untrusted_chains() {
-    let strangers: [Change; 2] = [
-        |case| case.anchor = |pki| &pki.stranger.certificate,
-        |case| case.identities = vec!["email:a@b"],
+    let cases: [(&str, Change, usize, Option<VerificationError>); 3] = [
+        (
+            "other root",
+            |case| case.anchor = |pki| &pki.stranger.certificate,
+            0,
+            Some(VerificationError::RevocationNotChecked),
+        ),
+        (
+            "other root, but nobody to ask",
+            |case| {
+                case.anchor = |pki| &pki.stranger.certificate;
+                case.leaf = |pki| &pki.nameless;
+            },
+            0,
+            None,
+        ),
+        ("other signer", |case| case.identities = vec!["email:a@b"], 1, None),
     ];
-    for change in strangers {
+    for (name, change, times, expect) in cases {
         let mut case = Case { level: "audit", ..Case::default() };
         change(&mut case);
         let (outcome, asked, _) = case.verify();
-        assert!(outcome.verdict.is_ok());
-        assert_eq!(asked, 0);
+        assert!(outcome.verdict.is_ok(), "{name}");
+        assert_eq!(asked, times, "{name}");
         let error = outcome.results.last().and_then(|result| result.error.clone());
-        assert_eq!(error, Some(VerificationError::RevocationNotChecked));
+        assert_eq!(error, expect, "{name}");
     }
+    let logged = || json!({"authenticity": "log"});
+    let mut strict = Case { overrides: logged(), ..Case::default() };
+    strict.anchor = |pki| &pki.stranger.certificate;
+    assert_eq!(strict.failure(), ("revocation", "RevocationNotChecked"));
+    strict.leaf = |pki| &pki.nameless;
+    assert_eq!(strict.failure(), PASS);
     let (_, asked, signing_time) = Case { level: "audit", ..Case::default() }.verify();
     assert_eq!((asked, signing_time), (1, None));
     let skip = Case { overrides: json!({"revocation": "skip"}), ..Case::default() };
@@ -118,4 +138,18 @@ fn asks_nobody_about_untrusted_chains() {
     // The time is told only where an authority vouches for it.
     let authority = Case { scheme: SigningScheme::X509SigningAuthority, ..Case::default() };
     assert_eq!(authority.verify().2, Some(at("2025-06-01T00:00:00Z")));
+}
+
+#[test]
+fn tells_of_two_failures_the_enforced_one_or_else_the_last() {
+    let said = |level, stores: Vec<&'static str>, identities: Vec<&'static str>| {
+        let anchor: fn(&Pki) -> &Certificate = |pki| &pki.stranger.certificate;
+        let case = Case { level, stores, identities, anchor, ..Case::default() };
+        case.verify().0.results[1].error.as_ref().map(VerificationError::code)
+    };
+    let (roots, nobody) = (vec!["ca:roots"], vec!["email:a@b"]);
+    assert_eq!(said("strict", roots.clone(), nobody.clone()), Some("NotTrusted"));
+    assert_eq!(said("audit", roots.clone(), nobody.clone()), Some("IdentityMismatch"));
+    assert_eq!(said("audit", vec!["ca:x"], nobody), Some("IdentityMismatch"));
+    assert_eq!(said("audit", roots, vec!["*"]), Some("NotTrusted"));
 }
