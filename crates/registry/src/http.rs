@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::Certificate;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use url::Url;
 
@@ -56,7 +57,13 @@ pub(crate) struct Answer {
     response: reqwest::Response,
     url: Url,
     flight: Flight,
+    bodies: Arc<Semaphore>,
 }
+
+/// Bytes of all bodies that are being read, whoever sends them: each is bounded, and so are those of
+/// one server, but whoever owns a domain has as many servers as there are images under way. A
+/// quarter of the memory that `manifests/` give.
+pub(crate) const BODIES_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Bytes read of an answer that nobody looks at, so that its connection can be used again. Above
 /// the 2 KiB of errors seen; a connection with more in it is closed.
@@ -70,6 +77,8 @@ pub(crate) struct Http {
     pub(crate) hosts: Hosts,
     clients: Clients,
     gates: Gates,
+    /// A place for each byte of [`BODIES_BYTES_MAX`].
+    pub(crate) bodies: Arc<Semaphore>,
     recorder: Arc<dyn Recorder>,
     clock: Arc<dyn Clock>,
 }
@@ -89,7 +98,8 @@ impl Http {
         let hosts = Hosts::compile(config)?;
         let clients = Clients::new(config, &hosts, timeouts, roots)?;
         let gates = Gates::new(timeouts.queue, Arc::clone(&clock));
-        Ok(Self { hosts, clients, gates, recorder, clock })
+        let bodies = Arc::new(Semaphore::new(BODIES_BYTES_MAX));
+        Ok(Self { hosts, clients, gates, bodies, recorder, clock })
     }
 
     /// The time since an arbitrary start.
@@ -133,7 +143,8 @@ impl Http {
             flight.failed(&error);
             error
         })?;
-        let mut answer = Answer { response, url: url.clone(), flight };
+        let bodies = Arc::clone(&self.bodies);
+        let mut answer = Answer { response, url: url.clone(), flight, bodies };
         answer.arrived(&call.method, self.clock.now()).await;
         Ok(answer)
     }
@@ -220,7 +231,8 @@ impl Answer {
     /// `expected` where one is.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`], [`StoreError::DigestMismatch`], or how the transport failed.
+    /// [`StoreError::TooLarge`], [`StoreError::DigestMismatch`], [`StoreError::Overloaded`] where it
+    /// has no room beside the others ([`BODIES_BYTES_MAX`]), or how the transport failed.
     pub(crate) async fn body(
         mut self,
         bytes_max: u64,
@@ -241,11 +253,12 @@ impl Answer {
     ) -> Result<Bytes, StoreError> {
         let limit = usize::try_from(bytes_max).unwrap_or(usize::MAX);
         let mut hasher = expected.map(|digest| assay_core::Hasher::new(digest.algorithm()));
-        let mut body = Vec::new();
+        let (mut body, mut room) = (Vec::new(), self.room(0)?);
         while let Some(piece) = self.piece().await? {
             if body.len().saturating_add(piece.len()) > limit {
                 return Err(StoreError::TooLarge { limit: bytes_max });
             }
+            room.merge(self.room(piece.len())?);
             if let Some(hasher) = &mut hasher {
                 hasher.update(&piece);
             }
@@ -258,6 +271,14 @@ impl Answer {
             }
             _ => Ok(body.into()),
         }
+    }
+
+    /// Room for so many more bytes, until it is dropped. Nobody waits for it: those who have some may
+    /// be waiting for their server.
+    fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, StoreError> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.bodies).try_acquire_many_owned(bytes);
+        room.map_err(|_| StoreError::Overloaded { host: host_of(&self.url) })
     }
 
     async fn piece(&mut self) -> Result<Option<Bytes>, StoreError> {

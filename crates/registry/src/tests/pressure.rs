@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::health::{FAILURES_MAX, PAUSE, THROTTLE_MIN};
 use crate::hosts::CONCURRENT_DEFAULT;
+use crate::http::BODIES_BYTES_MAX;
 
 async fn resolve(fixture: &Fixture, access: &Access) -> &'static str {
     kind(fixture.registry.resolve(&fixture.repository(), &tag("v1"), access).await)
@@ -56,6 +57,24 @@ async fn requests_under_way_end_at_their_limit() {
         }
         assert_eq!(resolve(&fixture, &Access::public()).await, "ok");
     }
+}
+
+#[tokio::test]
+async fn bodies_that_are_read_at_once_end_at_their_limit() {
+    let fixture = open().await;
+    let repository = fixture.repository();
+    let read = async |content: &'static [u8]| {
+        let digest = fixture.server.push_blob("app", content).parse().unwrap();
+        kind(fixture.registry.blob(&repository, &digest, &Access::public(), 100).await)
+    };
+    let room = || u32::try_from(BODIES_BYTES_MAX - 10).unwrap();
+    let bodies = Arc::clone(&fixture.registry.http.bodies);
+    let others = bodies.try_acquire_many_owned(room()).unwrap();
+    assert_eq!(read(b"0123456789").await, "ok");
+    assert_eq!(read(b"01234567890").await, "overloaded");
+    assert_eq!(read(b"9876543210").await, "ok", "nothing is left behind");
+    drop(others);
+    assert_eq!(read(b"01234567890").await, "ok");
 }
 
 #[tokio::test]
