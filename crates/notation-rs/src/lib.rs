@@ -48,6 +48,11 @@ pub use error::VerificationError;
 /// The artifact type of a signature: of its manifest, or in the older shape of its configuration.
 pub const ARTIFACT_TYPE: &str = "application/vnd.cncf.notary.signature";
 
+/// The annotation of a signature's manifest that lists the SHA-256 of each certificate of its chain: a
+/// JSON array of hexadecimal digests, of either case. Whoever pushed the signature wrote it, so that
+/// it may tell which of many to look at first, and nothing else.
+pub const THUMBPRINTS_ANNOTATION: &str = "io.cncf.notary.x509chain.thumbprint#S256";
+
 /// The content type of every payload that a signature is made over.
 pub const PAYLOAD_CONTENT_TYPE: &str = "application/vnd.cncf.notary.payload.v1+json";
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use notation_rs::algorithm::KeyKind;
 use notation_rs::payload::TargetArtifact;
 use notation_rs::signer::{Pki, SignRequest, SignerError, payload};
-use notation_rs::{ARTIFACT_TYPE, EnvelopeFormat};
+use notation_rs::{ARTIFACT_TYPE, EnvelopeFormat, THUMBPRINTS_ANNOTATION};
 use serde_json::json;
 
 use crate::registry::{TestRegistry, media_type, sha256_digest};
@@ -117,7 +117,7 @@ pub fn sign_with(
         "layers": [registry.push_content(repository, request.format.media_type(), envelope)],
         "subject": subject,
         "annotations": {
-            "io.cncf.notary.x509chain.thumbprint#S256": json!(thumbprints).to_string(),
+            THUMBPRINTS_ANNOTATION: json!(thumbprints).to_string(),
             "org.opencontainers.image.created": request.signing_time.to_string(),
         },
     });

@@ -8,7 +8,7 @@ use assay_core::{Descriptor, Digest, Manifest, ReasonCode, Subject};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use notation_rs::envelope::ENVELOPE_BYTES_MAX;
-use notation_rs::{ARTIFACT_TYPE, EnvelopeFormat};
+use notation_rs::{ARTIFACT_TYPE, EnvelopeFormat, THUMBPRINTS_ANNOTATION};
 
 use super::flaw::Flaw;
 use super::tally::Artifact;
@@ -30,6 +30,9 @@ pub(super) struct Reader<'a> {
     pub(super) subject: &'a Subject,
     /// What reads there.
     pub(super) store: &'a dyn ArtifactStore,
+    /// The certificates of the trust stores, by their SHA-256 in hexadecimal: signatures that say that
+    /// they lead to one are read first.
+    pub(super) trusted: &'a BTreeSet<String>,
 }
 
 /// What a referrer came to.
@@ -56,7 +59,8 @@ impl<'a> Reader<'a> {
             .buffer_unordered(CONCURRENT_READS_MAX)
     }
 
-    /// The referrers that are listed as signatures, in the registry's order, each once.
+    /// The referrers that are listed as signatures, in the registry's order but for what they say of
+    /// their signers, each once.
     async fn referrers(self) -> Vec<Result<Digest, Flaw>> {
         let mut listed = match self.store.referrers(self.subject).await {
             Ok(listed) => listed,
@@ -64,10 +68,19 @@ impl<'a> Reader<'a> {
         };
         let mut seen = BTreeSet::new();
         listed.retain(|entry| is_signature(entry) && seen.insert(entry.digest.clone()));
+        listed.sort_by_cached_key(|entry| !self.names_trusted(entry));
         let more = listed.len() > CANDIDATES_MAX;
         listed.truncate(CANDIDATES_MAX);
         let referrers = listed.into_iter().map(|entry| Ok(entry.digest));
         referrers.chain(more.then_some(Err(TOO_MANY))).collect()
+    }
+
+    /// Whether the entry says that its signature leads to a trusted certificate. Anybody can say so.
+    fn names_trusted(self, entry: &Descriptor) -> bool {
+        let text = entry.annotations.get(THUMBPRINTS_ANNOTATION);
+        let thumbprints = text.and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
+        let mut thumbprints = thumbprints.into_iter().flatten();
+        thumbprints.any(|thumbprint| self.trusted.contains(&thumbprint.to_ascii_lowercase()))
     }
 
     async fn open(self, referrer: Result<Digest, Flaw>) -> Candidate {

@@ -67,7 +67,8 @@ impl Notation {
         statement: &Statement,
         context: &dyn Context,
     ) -> Tally {
-        let reader = Reader { subject, store: context.store() };
+        let trusted = self.trust.thumbprints();
+        let reader = Reader { subject, store: context.store(), trusted };
         let (mut tally, mut candidates) = (Tally::default(), pin!(reader.candidates()));
         while let Some(candidate) = candidates.next().await {
             let finding = match candidate {

@@ -1,5 +1,7 @@
 //! What a verifier trusts: trust stores and a trust policy, from configuration and bytes.
 
+use std::collections::BTreeSet;
+
 use assay_core::{
     CertificateKind, CertificateStore, ConfigError, Digest, KeySource, NotationConfig,
     NotationStatement, NotationTrustPolicy, TrustMaterial, TrustStoreKind, TrustStoreMaterial,
@@ -20,6 +22,8 @@ const VERSION: &str = "notation 1";
 pub(super) struct Trust {
     policy: Policy,
     stores: TrustStores,
+    /// Of the certificates of all stores.
+    thumbprints: BTreeSet<String>,
     names: String,
     fingerprint: Digest,
 }
@@ -40,7 +44,7 @@ impl Trust {
         material: &TrustMaterial,
     ) -> Result<Self, ConfigError> {
         let is_document = matches!(config.trust_policy, NotationTrustPolicy::Document(_));
-        let mut stores = TrustStores::default();
+        let (mut stores, mut thumbprints) = (TrustStores::default(), BTreeSet::new());
         // All that the verdict rests on, which for the stores is their bytes.
         let mut basis = format!("{VERSION} {config:?}");
         for (index, wanted) in config.stores.iter().enumerate() {
@@ -48,6 +52,8 @@ impl Trust {
                 field: field(if is_document { "trustPolicy" } else { "trustStores" }),
                 reason,
             })?;
+            let certificates = store.certificates().iter();
+            thumbprints.extend(certificates.map(|one| Digest::sha256(one.der()).hex().to_owned()));
             stores.insert(&name(is_document, index, &wanted.source), store);
             basis = format!("{basis} {hash}");
         }
@@ -60,7 +66,7 @@ impl Trust {
         let mut names: Vec<&str> = config.stores.iter().map(|store| store.source.name()).collect();
         names.dedup();
         let fingerprint = Digest::sha256(basis.as_bytes());
-        Ok(Self { policy, stores, names: names.join(", "), fingerprint })
+        Ok(Self { policy, stores, thumbprints, names: names.join(", "), fingerprint })
     }
 
     /// What the image at `reference`, by digest, has to meet; none where the document leaves it out.
@@ -74,6 +80,11 @@ impl Trust {
     /// The trust stores.
     pub(super) fn stores(&self) -> &TrustStores {
         &self.stores
+    }
+
+    /// The SHA-256 of each certificate of the trust stores, in small hexadecimal digits.
+    pub(super) fn thumbprints(&self) -> &BTreeSet<String> {
+        &self.thumbprints
     }
 
     /// The names of the trust stores, for messages.

@@ -3,7 +3,8 @@
 use assay_core::{Digest, ReasonCode, State};
 use assay_testkit::media_type;
 use bytes::Bytes;
-use notation_rs::{ARTIFACT_TYPE, EnvelopeFormat};
+use notation_rs::signer::Pki;
+use notation_rs::{ARTIFACT_TYPE, EnvelopeFormat, THUMBPRINTS_ANNOTATION};
 use serde_json::{Value, json};
 
 use crate::world::{World, config, pki, timeout, verifier};
@@ -156,6 +157,39 @@ fn looks_at_50_and_no_more() {
         world.check(&junk.to_string(), &*verifier(config(), &pki), expect);
         assert_eq!(*world.asked.lock().unwrap(), 50);
     }
+}
+
+#[test]
+fn reads_first_what_says_that_a_trusted_certificate_signed_it() {
+    let (pki, stranger) = (pki(), pki());
+    let thumbprints = |pki: &Pki| -> Vec<String> {
+        let chain = pki.chain();
+        let hex = chain.iter().map(|one| Digest::sha256(one.der()).hex().to_uppercase());
+        hex.collect()
+    };
+    let too_many = State::Rejected(ReasonCode::TooManyCandidates);
+    let ours = json!(thumbprints(&pki)).to_string();
+    for (name, text, expect) in [
+        ("ours", ours.clone(), State::Accepted),
+        ("a stranger's", json!(thumbprints(&stranger)).to_string(), too_many),
+        ("no list", json!({"a": ours}).to_string(), too_many),
+        ("no JSON", "[".to_owned(), too_many),
+    ] {
+        let mut world = World::new();
+        for index in 0..50 {
+            world.list(&Digest::sha256(format!("{index}").as_bytes()));
+        }
+        world.sign(&pki);
+        let listed = world.referrers.as_mut().unwrap().last_mut().unwrap();
+        listed.annotations = [(THUMBPRINTS_ANNOTATION.to_owned(), text)].into();
+        world.check(name, &*verifier(config(), &pki), expect);
+    }
+    let mut world = World::new();
+    world.sign(&stranger);
+    let listed = world.referrers.as_mut().unwrap().last_mut().unwrap();
+    listed.annotations = [(THUMBPRINTS_ANNOTATION.to_owned(), ours)].into();
+    let mismatch = State::Rejected(ReasonCode::KeyMismatch);
+    world.check("a liar's", &*verifier(config(), &pki), mismatch);
 }
 
 #[test]
