@@ -39,10 +39,11 @@ const COSIGN_GOAL: f64 = 0.5;
 /// A form of signature, what a registry knows of referrers, and how many round trips are the goal.
 type Shape = (&'static str, Form, bool, Option<usize>);
 
-const SHAPES: [Shape; 3] = [
+const SHAPES: [Shape; 4] = [
     ("a .sig tag", Form::Tag, true, Some(3)),
     ("a referrer", Form::Bundle, true, Some(4)),
     ("a referrer, registry without the API", Form::Bundle, false, None),
+    ("a Notation signature", Form::Notation, true, Some(4)),
 ];
 
 pub(crate) fn figures() -> Result<Vec<Figure>> {
@@ -55,9 +56,12 @@ pub(crate) fn figures() -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn world(referrers_api: bool) -> Result<World> {
+fn world(form: Form, referrers_api: bool) -> Result<World> {
     let world = World::new(RegistryOptions { referrers_api, ..RegistryOptions::default() })?;
-    world.write_release_policy()?;
+    match form {
+        Form::Notation => world.write_vendor_policy()?,
+        Form::Bundle | Form::Tag => world.write_release_policy()?,
+    }
     Ok(world)
 }
 
@@ -67,7 +71,7 @@ fn request(image: &str) -> Vec<u8> {
 
 /// How often [`DELAY`] a cold admission takes, and how many requests.
 fn round_trips((what, form, referrers_api, goal): Shape) -> Result<Figure> {
-    let world = world(referrers_api)?;
+    let world = world(form, referrers_api)?;
     let webhook = world.serve("", None)?;
     let mut connection = world.target(&webhook)?.connect()?;
     // So that connections are open, as they are in a process that serves.
@@ -95,7 +99,7 @@ fn round_trips((what, form, referrers_api, goal): Shape) -> Result<Figure> {
 
 /// Registry requests of many pods with one new image, at once, and of one pod with another.
 fn burst() -> Result<Figure> {
-    let world = world(true)?;
+    let world = world(Form::Bundle, true)?;
     let webhook = world.serve("", None)?;
     let target = world.target(&webhook)?;
     world.delay(DELAY);
@@ -156,14 +160,16 @@ fn beside_cosign() -> Result<Vec<Figure>> {
         return Ok(vec![Figure::new(what, "not measured: no cosign; run `make e2e-tools`")]);
     }
     let mut figures = Vec::new();
-    for (what, form, referrers_api, _) in SHAPES {
+    for (what, form, referrers_api, _) in
+        SHAPES.into_iter().filter(|shape| shape.1 != Form::Notation)
+    {
         figures.extend(beside_cosign_on(what, form, referrers_api)?);
     }
     Ok(figures)
 }
 
 fn beside_cosign_on(what: &str, form: Form, referrers_api: bool) -> Result<[Figure; 2]> {
-    let world = world(referrers_api)?;
+    let world = world(form, referrers_api)?;
     let image = world.image("app", "v1", form)?;
     let nobody = ["fulcio", "rekor", "tsa", "ctfe"].map(|name| format!("--no-default-{name}"));
     let mut create = in_folder(&world, cosign());

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use assay_testkit::cosign::{SigningKey, bundle, simple};
+use assay_testkit::notation::{self, Signer};
 use assay_testkit::{Effect, Fault, RegistryOptions, TestAuthority, TestRegistry};
 use tokio::runtime::Runtime;
 
@@ -36,6 +37,8 @@ pub(crate) const LONG_TTLS: &str =
 pub(crate) enum Form {
     /// A bundle that refers to the image: cosign 3.
     Bundle,
+    /// An envelope that refers to the image, by a certificate and by no key: Notation.
+    Notation,
     /// A manifest at a `.sig` tag: cosign 2.
     Tag,
 }
@@ -46,6 +49,7 @@ pub(crate) struct World {
     pub(crate) registry: TestRegistry,
     pub(crate) authority: TestAuthority,
     pub(crate) keys: [SigningKey; 2],
+    pub(crate) vendor: Signer,
     pub(crate) runtime: Runtime,
 }
 
@@ -89,7 +93,8 @@ impl World {
         folder.write("tls.key", issued.key_pem)?;
         fs::create_dir(folder.0.join("policies"))?;
         let keys = [SigningKey::generate()?, SigningKey::generate()?];
-        let world = Self { folder, registry, authority, keys, runtime };
+        let vendor = Signer::generate()?;
+        let world = Self { folder, registry, authority, keys, vendor, runtime };
         for (index, key) in world.keys.iter().enumerate() {
             let (name, key) = (format!("keys-{index}"), key.public_key_pem()?);
             world.folder.write(&format!("{name}.pub"), key)?;
@@ -119,6 +124,9 @@ impl World {
         for key in keys {
             match form {
                 Form::Bundle => drop(bundle::sign(&self.registry, repository, &digest, key)?),
+                Form::Notation => {
+                    notation::sign(&self.registry, repository, &digest, &self.vendor)?;
+                }
                 Form::Tag => drop(simple::sign(&self.registry, repository, &digest, key)?),
             }
         }
@@ -134,6 +142,24 @@ impl World {
     pub(crate) fn write_release_policy(&self) -> Result<()> {
         let policy = self.policy("release-images", "  match: {}\n", 0);
         self.folder.write("policies/release-images.yaml", policy)
+    }
+
+    /// A policy that asks for one by the vendor's certificate in its place.
+    pub(crate) fn write_vendor_policy(&self) -> Result<()> {
+        let policy = format!(
+            "apiVersion: assay.dev/v1alpha1\nkind: ClusterTrustStore\nmetadata: {{name: vendor}}\n\
+             spec: {{certificates: {{type: ca, inline: {root:?}}}}}\n---\n\
+             apiVersion: assay.dev/v1alpha1\nkind: ClusterImageAdmissionPolicy\n\
+             metadata: {{name: vendor-images}}\nspec:\n  requireDigest: allow\n  verifiers:\n  \
+             - name: signature\n    notation:\n      \
+             trustStores: [{{type: ca, name: vendor}}]\n      \
+             trustedIdentities: [\"{identity}\"]\n      level: strict\n  rules:\n  \
+             - images: [\"{host}/**\"]\n    require: {{all: [signature]}}\n",
+            root = self.vendor.root_pem(),
+            identity = notation::IDENTITY,
+            host = self.registry.host(),
+        );
+        self.folder.write("policies/vendor-images.yaml", policy)
     }
 
     /// A cluster policy whose `match` is `matching`, and that asks of every image of this registry
