@@ -13,6 +13,7 @@ use assay_api::{
     WebhookConfiguration,
 };
 use assay_testkit::cosign::{SigningKey, bundle, simple};
+use assay_testkit::notation::{self, Signer};
 use assay_testkit::{RegistryOptions, ReviewClient, TestAuthority, TestRegistry};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -34,8 +35,9 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let folder = Folder::new()?;
     let registry = TestRegistry::start(RegistryOptions::default()).await?;
     let key = SigningKey::generate()?;
-    let scenes = push_images(&registry, &key)?;
-    let policy = policy(&registry.host(), &key.public_key_pem()?);
+    let vendor = Signer::generate()?;
+    let scenes = push_images(&registry, &key, &vendor)?;
+    let policy = policy(&registry.host(), &key.public_key_pem()?, &vendor.root_pem());
     fs::write(folder.0.join("policy.yaml"), &policy)?;
     print(&format!("The policy, as files or the cluster hold it:\n\n{}\n", indent(&policy)))?;
 
@@ -80,7 +82,11 @@ impl Drop for Folder {
     }
 }
 
-fn push_images(registry: &TestRegistry, key: &SigningKey) -> anyhow::Result<Vec<Scene>> {
+fn push_images(
+    registry: &TestRegistry,
+    key: &SigningKey,
+    vendor: &Signer,
+) -> anyhow::Result<Vec<Scene>> {
     let stranger = SigningKey::generate()?;
     let image = |name: &str| {
         let digest = registry.push_image(name, "v1");
@@ -94,6 +100,10 @@ fn push_images(registry: &TestRegistry, key: &SigningKey) -> anyhow::Result<Vec<
     let (wrong, digest) = image("shop/cart");
     bundle::sign(registry, "shop/cart", &digest, &stranger)?;
     let (unsigned, _) = image("shop/debug");
+    let (notation, digest) = image("vendor/agent");
+    notation::sign(registry, "vendor/agent", &digest, vendor)?;
+    let (namesake, digest) = image("vendor/proxy");
+    notation::sign(registry, "vendor/proxy", &digest, &Signer::generate()?)?;
     let (trial, _) = image("trial/app");
     let scene = |title, image| Scene { title, image };
     Ok(vec![
@@ -101,12 +111,14 @@ fn push_images(registry: &TestRegistry, key: &SigningKey) -> anyhow::Result<Vec<
         scene("An image signed as Cosign 2 signed, with a .sig tag", tagged),
         scene("An image signed by somebody else", wrong),
         scene("An image that nobody signed", unsigned),
-        scene("The same where the policy only warns", trial),
+        scene("A vendor's image, signed as Notation signs, with a certificate", notation),
+        scene("The same with a certificate of that name by somebody else", namesake),
+        scene("An image that nobody signed, where the policy only warns", trial),
         scene("An image from elsewhere", "docker.io/library/busybox:1.36".to_owned()),
     ])
 }
 
-fn policy(host: &str, public_key: &str) -> String {
+fn policy(host: &str, public_key: &str, vendor_root: &str) -> String {
     format!(
         r#"apiVersion: assay.dev/v1alpha1
 kind: ClusterTrustStore
@@ -117,6 +129,15 @@ spec:
 {key}
 ---
 apiVersion: assay.dev/v1alpha1
+kind: ClusterTrustStore
+metadata: {{name: vendor-roots}}
+spec:
+  certificates:
+    type: ca
+    inline: |
+{root}
+---
+apiVersion: assay.dev/v1alpha1
 kind: ClusterImageAdmissionPolicy
 metadata: {{name: release-images}}
 spec:
@@ -124,9 +145,15 @@ spec:
   verifiers:
   - name: release-signature
     cosign: {{keys: [{{trustStore: release-keys}}]}}
+  - name: vendor-signature
+    notation:
+      trustStores: [{{type: ca, name: vendor-roots}}]
+      trustedIdentities: ["{identity}"]
   rules:
   - images: ["{host}/shop/**"]
     require: {{all: [release-signature]}}
+  - images: ["{host}/vendor/**"]
+    require: {{all: [vendor-signature]}}
   - images: ["{host}/trial/**"]
     allow: true
   - images: ["**"]
@@ -145,8 +172,15 @@ spec:
   - images: ["{host}/trial/**"]
     require: {{all: [release-signature]}}
 "#,
-        key = indent(&indent(&indent(public_key))).trim_end()
+        identity = notation::IDENTITY,
+        key = block(public_key),
+        root = block(vendor_root),
     )
+}
+
+/// `text` as it stands in a block of YAML three levels deep.
+fn block(text: &str) -> String {
+    indent(&indent(&indent(text))).trim_end().to_owned()
 }
 
 fn indent(text: &str) -> String {

@@ -18,6 +18,8 @@ async fn shows_each_verdict() {
         "pod/web created",
         "release-signature: KEY_MISMATCH: signed, but by no key of release-keys",
         not_found,
+        "pod/web created",
+        "vendor-signature: KEY_MISMATCH: signed, but by no certificate of vendor-roots",
         "Warning: [trial] container \"web\" ",
         "IMAGE_DENIED: images come from ",
     ];
