@@ -17,8 +17,15 @@ async fn stage() -> (Stage, String) {
         request.expiry = "2026-02-01T00:00:00Z".parse().ok();
     })
     .unwrap();
-    let host = stage.registry.host();
-    let documents = format!(
+    let documents = vendor_policy(&stage, &signer, "level: permissive");
+    stage.folder.write("policy.yaml", &documents);
+    (stage, documents)
+}
+
+/// A policy of images below `vendor/` that trusts the root of `signer`, with another field of its
+/// verifier.
+pub(crate) fn vendor_policy(stage: &Stage, signer: &Signer, field: &str) -> String {
+    format!(
         r#"apiVersion: assay.dev/v1alpha1
 kind: ClusterTrustStore
 metadata: {{name: vendor-roots}}
@@ -36,15 +43,14 @@ spec:
     notation:
       trustStores: [{{type: ca, name: vendor-roots}}]
       trustedIdentities: ["{IDENTITY}"]
-      level: permissive
+      {field}
   rules:
   - images: ["{host}/vendor/*"]
     require: {{all: [vendor-signature]}}
 "#,
-        root = signer.root_pem()
-    );
-    stage.folder.write("policy.yaml", &documents);
-    (stage, documents)
+        root = signer.root_pem(),
+        host = stage.registry.host(),
+    )
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Revocation data in a process that serves: read from where certificates name it, and kept.
 
-use assay_testkit::notation::{IDENTITY, Signer, sign};
+use assay_testkit::notation::{Signer, sign};
 
+use crate::notation::vendor_policy;
 use crate::serve::Server;
 use crate::support::{Stage, with};
 
@@ -15,35 +16,10 @@ async fn a_crl_is_read_once_whatever_becomes_of_policies() {
     signer.name_crl(&format!("http://{}/v2/ca/blobs/{crl}", registry.host())).unwrap();
     let digest = registry.push_image("vendor/agent", "v1");
     sign(registry, "vendor/agent", &digest, &signer).unwrap();
-    let host = registry.host();
-    let documents = format!(
-        r#"apiVersion: assay.dev/v1alpha1
-kind: ClusterTrustStore
-metadata: {{name: vendor-roots}}
-spec:
-  certificates: {{type: ca, inline: {root:?}}}
----
-apiVersion: assay.dev/v1alpha1
-kind: ClusterImageAdmissionPolicy
-metadata: {{name: vendor-images}}
-spec:
-  requireDigest: allow
-  verifiers:
-  - name: vendor-signature
-    notation:
-      trustStores: [{{type: ca, name: vendor-roots}}]
-      trustedIdentities: ["{IDENTITY}"]
-      level: strict
-      userMetadata: {{}}
-  rules:
-  - images: ["{host}/vendor/*"]
-    require: {{all: [vendor-signature]}}
-"#,
-        root = signer.root_pem()
-    );
+    let documents = vendor_policy(&stage, &signer, "userMetadata: {}");
     stage.folder.write("policies/policy.yaml", &documents);
     let mut server = Server::start(&stage).await;
-    let image = format!("{host}/vendor/agent:v1");
+    let image = format!("{}/vendor/agent:v1", registry.host());
     server.admits(&image).await;
     assert_eq!(registry.count(&crl), 1);
 
