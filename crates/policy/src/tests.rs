@@ -185,8 +185,10 @@ pub(crate) fn judge(snapshot: &Snapshot, request: &Request, world: &World) -> Ve
             for verifier in &work.verifiers {
                 outcomes.entry(verifier.fingerprint().clone()).or_insert_with(missing);
             }
-            let subject =
-                world.unresolved.clone().map_or_else(|| Ok(subject(&work.reference)), Err);
+            let subject = match &world.unresolved {
+                None => Ok(subject(&work.reference)),
+                Some(outcome) => Err(outcome.clone()),
+            };
             let tag_proven = world.tag_proven.filter(|_| work.prove_tag).map(Ok);
             Some(Finding { subject, tag_proven, outcomes, cached: false })
         })

@@ -119,7 +119,8 @@ fn warns_of_what_the_admission_rests_on() {
     let old = || warned(&["x"], &[CertificateExpired, SignatureExpired]);
     let stranger = || warned(&[], &[KeyMismatch]);
     let two = AtLeast(2);
-    let cases: [(&str, Quorum, [Outcome; 3], Option<&[ReasonCode]>); 14] = [
+    type Case = (&'static str, Quorum, [Outcome; 3], Option<&'static [ReasonCode]>);
+    let cases: [Case; 14] = [
         ("all good", All, [x.clone(), x.clone(), x.clone()], Some(&[])),
         ("all, one stale", All, [x.clone(), stale_x.clone(), x.clone()], Some(&[SignatureExpired])),
         (
@@ -140,14 +141,14 @@ fn warns_of_what_the_admission_rests_on() {
         ),
         ("any, none", Any, [missing(), rejected(), missing()], None),
         ("two, one stale", two, [x.clone(), stale_y.clone(), missing()], Some(&[SignatureExpired])),
-        ("two good beside it", two, [stale_x.clone(), x.clone(), y.clone()], Some(&[])),
+        ("two good beside it", two, [stale_x.clone(), x.clone(), y], Some(&[])),
         (
             "two of one signer, and one stale",
             two,
-            [x.clone(), x.clone(), stale_y.clone()],
+            [x.clone(), x.clone(), stale_y],
             Some(&[SignatureExpired]),
         ),
-        ("two, all of one signer", two, [x.clone(), stale_x.clone(), old()], None),
+        ("two, all of one signer", two, [x, stale_x.clone(), old()], None),
         ("two, one stale alone", two, [stale_x, missing(), missing()], None),
     ];
     for (name, quorum, [a, b, c], expect) in cases {
