@@ -1,14 +1,18 @@
 //! Notary Project signatures in files, and two verifiers of them: the Notary Project's own library
 //! (`e2e/tools/notation`) and the command line of `notation-rs`.
 
-use std::fs::create_dir;
+use std::fs::{create_dir, read_to_string};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::process::{command, run, write};
+use crate::process::{Output, command, run, write};
 use crate::tools::{example, tool};
+
+/// The kinds of keys, by the algorithm that each of them fixes; also the names of signers that have
+/// one.
+pub const KEY_KINDS: [&str; 6] = ["ps256", "ps384", "ps512", "es256", "es384", "es512"];
 
 /// The artifact, of which nobody needs more than this.
 const DESCRIPTOR: &str = r#"{"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 2,
@@ -16,7 +20,7 @@ const DESCRIPTOR: &str = r#"{"mediaType": "application/vnd.oci.image.manifest.v1
 const REFERENCE: &str = "registry.example/notation@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
 /// A part of the subject of every signer.
-const IDENTITY: &str = "x509.subject: C=US, ST=WA, O=Acme";
+pub const IDENTITY: &str = "x509.subject: C=US, ST=WA, O=Acme";
 
 /// Envelopes with keys of every kind, both formats and both schemes, with and without expiry, of one
 /// maker.
@@ -41,8 +45,7 @@ pub struct Envelope {
 impl Envelope {
     /// Each that a maker makes.
     pub fn all() -> impl Iterator<Item = Self> {
-        let keys = ["ps256", "ps384", "ps512", "es256", "es384", "es512"];
-        keys.into_iter().flat_map(|key| {
+        KEY_KINDS.into_iter().flat_map(|key| {
             ["x509", "signingAuthority"].into_iter().flat_map(move |scheme| {
                 [false, true].into_iter().flat_map(move |is_expiring| {
                     ["cose", "jws"].into_iter().map(move |format| Self {
@@ -70,7 +73,7 @@ impl Envelope {
     }
 
     /// The type of trust store that anchors the scheme.
-    const fn store(self) -> &'static str {
+    pub const fn store(self) -> &'static str {
         match self.scheme.as_bytes() {
             b"x509" => "ca",
             _ => "signingAuthority",
@@ -84,7 +87,7 @@ impl Envelopes {
     /// # Errors
     /// When it fails.
     pub fn of_notation_go(directory: &Path) -> Result<Self> {
-        Self::by(&tool("notation-go")?, &["sign"], directory.join("notation-go"))
+        Self::by(&tool("notation-go")?, &["sign"], directory.join("notation-go"), DESCRIPTOR)
     }
 
     /// Those of `notation-rs`, in a new folder of `directory`.
@@ -92,15 +95,48 @@ impl Envelopes {
     /// # Errors
     /// When it fails.
     pub fn of_notation_rs(directory: &Path) -> Result<Self> {
-        Self::by(&example("sign")?, &[], directory.join("notation-rs"))
+        Self::by(&example("sign")?, &[], directory.join("notation-rs"), DESCRIPTOR)
     }
 
-    fn by(program: &Path, arguments: &[&str], folder: PathBuf) -> Result<Self> {
+    /// Those of `notation-rs` for the artifact of this descriptor, in the new folder `folder`.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn of_artifact(folder: PathBuf, descriptor: &Value) -> Result<Self> {
+        Self::by(&example("sign")?, &[], folder, &descriptor.to_string())
+    }
+
+    fn by(program: &Path, arguments: &[&str], folder: PathBuf, descriptor: &str) -> Result<Self> {
         create_dir(&folder)?;
-        write(&folder, "descriptor.json", DESCRIPTOR)?;
+        write(&folder, "descriptor.json", descriptor)?;
         let sign = [arguments, &[".", "descriptor.json"]].concat();
         run(command(program, &folder).args(sign), "")?.succeeded()?;
         Ok(Self { folder })
+    }
+
+    /// Pushes each envelope as the signature of an image, in a manifest of the newer shape, which
+    /// `notation-go` does not make of itself.
+    ///
+    /// # Errors
+    /// When the registry refuses it.
+    pub fn attach(&self, images: &[(Envelope, String)]) -> Result<()> {
+        let orders = images.iter().map(|(envelope, image)| {
+            json!({
+                "image": image,
+                "envelope": envelope.file(),
+                "format": envelope.format,
+                "hasArtifactType": true,
+            })
+        });
+        sign_images(&self.folder, &orders.collect())
+    }
+
+    /// The root of `key`'s chain, PEM.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn root(&self, key: &str) -> Result<String> {
+        Ok(read_to_string(self.folder.join(key).join("root.pem"))?)
     }
 
     /// Whether the Notary Project's own library accepts the envelope, where the root of `key`'s chain
@@ -110,13 +146,24 @@ impl Envelopes {
     /// When it gives no verdict.
     pub fn notation_go_accepts(&self, envelope: Envelope, key: &str) -> Result<bool> {
         let root = format!("{}={key}/root.pem", envelope.store());
-        let arguments = ["verify", "descriptor.json", &envelope.file(), &root, IDENTITY];
-        let output = run(command(&tool("notation-go")?, &self.folder).args(arguments), "")?;
-        match (output.success, output.stdout.starts_with("fail: ")) {
-            (true, false) => Ok(true),
-            (false, true) => Ok(false),
-            _ => bail!("no verdict: {}{}", output.stdout, output.stderr),
-        }
+        notation_go_says(
+            &self.folder,
+            &["verify", "descriptor.json", &envelope.file(), IDENTITY, &root],
+        )
+    }
+
+    /// Whether it accepts the image that has the envelope as its signature.
+    ///
+    /// # Errors
+    /// When it gives no verdict.
+    pub fn notation_go_accepts_image(
+        &self,
+        envelope: Envelope,
+        image: &str,
+        key: &str,
+    ) -> Result<bool> {
+        let root = format!("{}={key}/root.pem", envelope.store());
+        notation_go_says(&self.folder, &["verify-image", image, IDENTITY, &root])
     }
 
     /// What `notation-rs` says of the envelope, where the root of `key`'s chain is trusted, at the time
@@ -144,5 +191,23 @@ impl Envelopes {
             (false, Some("fail"), Some(stage)) => Ok(stage.to_owned()),
             _ => bail!("no verdict: {report}"),
         }
+    }
+}
+
+/// Has the Notary Project's own library sign images, with keys in `folder`.
+pub(crate) fn sign_images(folder: &Path, orders: &Value) -> Result<()> {
+    let mut sign = command(&tool("notation-go")?, folder);
+    run(sign.arg("sign-images"), &orders.to_string())?.succeeded()?;
+    Ok(())
+}
+
+/// Its verdict, given these arguments and what is in `folder`.
+pub(crate) fn notation_go_says(folder: &Path, arguments: &[&str]) -> Result<bool> {
+    let Output { success, stdout, stderr } =
+        run(command(&tool("notation-go")?, folder).args(arguments), "")?;
+    match (success, stdout.starts_with("fail: ")) {
+        (true, false) => Ok(true),
+        (false, true) => Ok(false),
+        _ => bail!("no verdict: {stdout}{stderr}"),
     }
 }

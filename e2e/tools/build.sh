@@ -1,10 +1,13 @@
 #!/bin/sh
 # Puts the real parts of the cluster tests into target/e2e-bin: etcd, kube-apiserver,
-# kube-controller-manager, kubectl, cosign, notation-go, prometheus and registry.
+# kube-controller-manager, kubectl, cosign, notation-go, prometheus, referrers-registry, registry and
+# timestamp-authority.
 #
 # A tool in $KUBEBUILDER_ASSETS or on PATH is linked where its version fits; else it is built from
 # its Go module here, once, into a cache folder keyed by that module's go.mod, go.sum and sources, so
-# that a fresh clone finds it again. notation-go is a program of our own, and always built here.
+# that a fresh clone finds it again. Three are small programs of our own around libraries, and always
+# built here: notation-go (the Notary Project's), timestamp-authority (sigstore's; most of two minutes)
+# and referrers-registry (a registry with the referrers API).
 #
 # usage: e2e/tools/build.sh [DESTINATION]
 set -eu
@@ -73,3 +76,6 @@ for name in kube-apiserver kube-controller-manager; do
 done
 provide kubernetes kubectl k8s.io/kubernetes/cmd/kubectl "$kubernetes_ldflags" 'v1\.36\.' version --client
 ln -sf "$(built notation notation-go . "")" "$destination/notation-go"
+for name in referrers-registry timestamp-authority; do
+	ln -sf "$(built "$name" "$name" . "")" "$destination/$name"
+done

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use assay_e2e::{
-    Balancer, Cluster, FailurePolicy, Form, Output, Registry, Signer, SlowLine, WEBHOOK_NAME,
-    Webhook, assay, manifest, until,
+    Balancer, Cluster, FailurePolicy, Form, Notary, Output, Registry, RevocationServer, Signer,
+    SlowLine, TimestampAuthority, WEBHOOK_NAME, Webhook, assay, manifest, until,
 };
 use serde_json::json;
 
@@ -18,6 +18,9 @@ const NAMESPACES: &[(&str, &str)] = &[
     ("production", "prod"),
     ("staging", "staging"),
 ];
+
+/// The folder of the signers of Notary Project signatures.
+const NOTARY: &str = "notary";
 
 /// Everything that a case needs.
 pub(crate) struct Fixture {
@@ -31,6 +34,11 @@ pub(crate) struct Fixture {
     /// The same registry at another address.
     pub(crate) slow_line: SlowLine,
     pub(crate) private_registry: Registry,
+    /// A registry that answers the referrers API.
+    pub(crate) referrers_registry: Registry,
+    pub(crate) timestamps: TimestampAuthority,
+    /// Tells whether the certificates of [`Self::notary`] are revoked.
+    pub(crate) revocation: RevocationServer,
     /// Where a case may put files.
     pub(crate) directory: PathBuf,
     pub(crate) images: Images,
@@ -60,6 +68,8 @@ impl Fixture {
         let registry = Registry::start(directory)?;
         let slow_line = SlowLine::start(registry.host())?;
         let private_registry = Registry::start_private(directory)?;
+        let referrers_registry = Registry::start_with_referrers(directory)?;
+        let revocation = RevocationServer::start(directory, NOTARY)?;
         let release = Signer::generate(directory, "release")?;
         let stranger = Signer::generate(directory, "stranger")?;
         let images = Images::push(&registry, &release, &stranger)?;
@@ -73,7 +83,8 @@ impl Fixture {
         // It runs before there is a webhook, and no policy would let it run again.
         run(&cluster, "enforced", "veteran", &images.unsigned)?.succeeded()?;
         cluster.kubectl_with(&["apply", "--filename=-"], &policies)?.succeeded()?;
-        let webhook = Webhook::start(directory, &cluster, &hosts)?;
+        let others = [referrers_registry.host(), revocation.host()];
+        let webhook = Webhook::start(directory, &cluster, &[&hosts[..], &others].concat())?;
         webhook.register(&cluster, FailurePolicy::Fail)?;
         let fixture = Self {
             webhook,
@@ -83,6 +94,9 @@ impl Fixture {
             registry,
             slow_line,
             private_registry,
+            referrers_registry,
+            timestamps: TimestampAuthority::start(directory)?,
+            revocation,
             directory: directory.to_owned(),
             images,
             release,
@@ -92,6 +106,11 @@ impl Fixture {
             Ok((!fixture.try_run("enforced", &fixture.images.unsigned)?.success).then_some(()))
         })?;
         Ok(fixture)
+    }
+
+    /// The signers of Notary Project signatures, made by the case that asks first.
+    pub(crate) fn notary(&self) -> Result<Notary> {
+        Notary::open(&self.directory.join(NOTARY), self.revocation.host())
     }
 
     /// What `kubectl run` prints for a pod with this name and one container of the same name.

@@ -40,7 +40,7 @@ pub(crate) fn secret(namespace: &str, name: &str, key: &str, text: &str) -> Valu
 }
 
 /// A cluster policy for one namespace.
-fn policy(name: &str, namespace: &str, spec: Value) -> Value {
+pub(crate) fn policy(name: &str, namespace: &str, spec: Value) -> Value {
     let mut policy = json!({
         "apiVersion": "assay.dev/v1alpha1",
         "kind": "ClusterImageAdmissionPolicy",

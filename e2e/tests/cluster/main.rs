@@ -10,6 +10,8 @@ mod keys;
 mod live;
 mod monitoring;
 mod notation;
+mod notation_policies;
+mod notation_revocation;
 mod outages;
 mod pulls;
 mod registration;
@@ -54,6 +56,19 @@ const CASES: &[Case] = cases![
     pulls::reads_private_images_with_the_secrets_of_pods,
     keys::admits_each_kind_of_key_in_each_form,
     notation::agrees_with_notation_go,
+    notation::admits_images_of_notation_go,
+    notation::admits_images_of_notation_rs,
+    notation::finds_signatures_in_each_shape_and_place,
+    notation_policies::asks_who_signed_and_for_what,
+    notation_policies::asks_for_timestamps,
+    notation_policies::lets_signatures_and_certificates_expire,
+    notation_policies::takes_trust_policies_as_they_are,
+    notation_policies::trusts_stores_of_the_own_namespace,
+    notation_policies::tells_when_certificates_of_stores_end,
+    notation_revocation::asks_lists,
+    notation_revocation::asks_responders,
+    notation_revocation::believes_responders_whose_purpose_it_is,
+    notation_revocation::asks_lists_where_responders_are_silent,
     registries::reads_private_registry_with_credentials_only,
     registries::answers_in_time_with_registry_slow,
     sizes::judges_review_of_six_mebibytes,

@@ -53,18 +53,24 @@ pub(crate) fn reads_secrets_only_where_their_owner_lets_it(fixture: &mut Fixture
     until("the reason", || {
         Ok((reason(fixture, "own-keys", "ResolvedRefs")? == "RefNotPermitted").then_some(()))
     })?;
+    let_assay_read(fixture, OWN)?;
+    admitted(fixture, OWN, &images.signed_bundle)?;
+    refused(fixture, OWN, &images.stranger_bundle, "KEY_MISMATCH")?;
+    Ok(())
+}
+
+/// Lets Assay read the Secrets and ConfigMaps of a namespace, as the documentation has it.
+pub(crate) fn let_assay_read(fixture: &Fixture, namespace: &str) -> Result<()> {
     let bind = [
         "create",
         "rolebinding",
-        "assay",
+        "assay-trust-material",
         "--clusterrole=assay-trust-material-reader",
         "--serviceaccount=assay-system:assay",
         "--namespace",
-        OWN,
+        namespace,
     ];
-    cluster.kubectl(&bind)?.succeeded()?;
-    admitted(fixture, OWN, &images.signed_bundle)?;
-    refused(fixture, OWN, &images.stranger_bundle, "KEY_MISMATCH")?;
+    fixture.cluster.kubectl(&bind)?.succeeded()?;
     Ok(())
 }
 

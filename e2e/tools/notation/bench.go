@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-
-	"github.com/notaryproject/notation-go/verifier/truststore"
 )
 
 // figure is what one verification takes.
@@ -59,7 +57,7 @@ func benchmark(b *testing.B, descriptorPath, envelopePath string) error {
 		return err
 	}
 	root := filepath.Join(filepath.Dir(envelopePath), "root.pem")
-	trusting, err := newVerifier(truststore.TypeCA, root, "x509.subject: C=US, ST=WA, O=Acme")
+	trusting, err := newVerifier("x509.subject: C=US, ST=WA, O=Acme", []string{"ca=" + root})
 	if err != nil {
 		return err
 	}

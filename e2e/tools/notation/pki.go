@@ -6,12 +6,14 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -42,8 +44,28 @@ type link struct {
 	key         crypto.Signer
 }
 
-// newChain is a leaf with this key, an intermediate on P-256 and a root on P-384, in this order.
-func newChain(leafKey crypto.Signer) ([]link, error) {
+// plain leaves a leaf as it is.
+func plain(*x509.Certificate) {}
+
+// newKeys writes a new chain, whose leaf has this kind of key, into a folder of its own.
+func newKeys(folder string, generate func() (crypto.Signer, error), shape func(*x509.Certificate)) ([]link, error) {
+	key, err := generate()
+	if err != nil {
+		return nil, err
+	}
+	authority, err := newAuthority()
+	if err != nil {
+		return nil, err
+	}
+	chain, err := issue(key, authority, shape)
+	if err != nil {
+		return nil, err
+	}
+	return chain, writeChain(folder, chain)
+}
+
+// newAuthority is an intermediate on P-256 and a root on P-384, in this order.
+func newAuthority() ([]link, error) {
 	rootKey, err := generateEC(elliptic.P384())()
 	if err != nil {
 		return nil, err
@@ -52,27 +74,35 @@ func newChain(leafKey crypto.Signer) ([]link, error) {
 	if err != nil {
 		return nil, err
 	}
-	ca := func(template *x509.Certificate, below int) {
-		template.IsCA, template.BasicConstraintsValid = true, true
-		template.MaxPathLen, template.MaxPathLenZero = below, below == 0
-		template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
-	}
-	root, err := certify("Root", nil, rootKey, func(template *x509.Certificate) { ca(template, 1) })
+	root, err := certify("Root", nil, rootKey, func(template *x509.Certificate) { certifying(template, 1) })
 	if err != nil {
 		return nil, err
 	}
-	intermediate, err := certify("Intermediate", root, intermediateKey, func(template *x509.Certificate) { ca(template, 0) })
+	intermediate, err := certify("Intermediate", root, intermediateKey, func(template *x509.Certificate) { certifying(template, 0) })
 	if err != nil {
 		return nil, err
 	}
-	leaf, err := certify("Leaf", intermediate, leafKey, func(template *x509.Certificate) {
+	return []link{*intermediate, *root}, nil
+}
+
+// certifying makes it a CA's, with so many others below it and above the leaf.
+func certifying(template *x509.Certificate, below int) {
+	template.IsCA, template.BasicConstraintsValid = true, true
+	template.MaxPathLen, template.MaxPathLenZero = below, below == 0
+	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+}
+
+// issue is a leaf with this key, shaped further, below the authority.
+func issue(key crypto.Signer, authority []link, shape func(*x509.Certificate)) ([]link, error) {
+	leaf, err := certify("Leaf", &authority[0], key, func(template *x509.Certificate) {
 		template.KeyUsage = x509.KeyUsageDigitalSignature
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}
+		shape(template)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return []link{*leaf, *intermediate, *root}, nil
+	return append([]link{*leaf}, authority...), nil
 }
 
 // certify has issuer certify key for a year, from an hour ago; without an issuer it signs itself.
@@ -112,6 +142,9 @@ func certificates(chain []link) []*x509.Certificate {
 
 // writeChain writes what others need to sign and to verify: the leaf's key, the chain and the root.
 func writeChain(folder string, chain []link) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
 	key, err := x509.MarshalPKCS8PrivateKey(chain[0].key)
 	if err != nil {
 		return err
@@ -128,6 +161,16 @@ func writeChain(folder string, chain []link) error {
 		}
 	}
 	return nil
+}
+
+// readKeys is what writeChain wrote: the leaf's key and the chain.
+func readKeys(folder string) (crypto.PrivateKey, []*x509.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(folder, "chain.pem"), filepath.Join(folder, "key.pem"))
+	if err != nil {
+		return nil, nil, err
+	}
+	chain, err := x509.ParseCertificates(slices.Concat(pair.Certificate...))
+	return pair.PrivateKey, chain, err
 }
 
 func encoded(kind string, der []byte) []byte {

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -23,82 +26,84 @@ func signAll(folder, descriptorPath string) error {
 		return err
 	}
 	for _, kind := range kinds {
-		key, err := kind.generate()
-		if err != nil {
-			return err
-		}
-		chain, err := newChain(key)
-		if err != nil {
-			return err
-		}
 		own := filepath.Join(folder, kind.name)
-		if err := os.MkdirAll(own, 0o700); err != nil {
+		chain, err := newKeys(own, kind.generate, plain)
+		if err != nil {
 			return err
 		}
-		if err := writeChain(own, chain); err != nil {
-			return err
-		}
-		if err := signWith(own, chain, descriptor); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// signWith signs in both formats and under both schemes, with and without expiry.
-func signWith(folder string, chain []link, descriptor ocispec.Descriptor) error {
-	schemes := map[string]func([]link, ocispec.Descriptor, string, time.Duration) ([]byte, error){
-		"x509": signX509, "signingAuthority": signAsAuthority,
-	}
-	for scheme, sign := range schemes {
-		for suffix, mediaType := range mediaTypes {
-			for expiring, expiry := range map[string]time.Duration{"": 0, "-expiring": lifetime} {
-				envelope, err := sign(chain, descriptor, mediaType, expiry)
-				if err != nil {
-					return err
-				}
-				path := filepath.Join(folder, scheme+expiring+suffix)
-				if err := os.WriteFile(path, envelope, 0o600); err != nil {
-					return err
-				}
+		for _, scheme := range []string{"x509", "signingAuthority"} {
+			if err := signUnder(scheme, own, chain, descriptor); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-func signX509(chain []link, descriptor ocispec.Descriptor, mediaType string, expiry time.Duration) ([]byte, error) {
-	generic, err := signer.NewGenericSigner(chain[0].key, certificates(chain))
+// signUnder signs in both formats, with and without expiry.
+func signUnder(scheme, folder string, chain []link, descriptor ocispec.Descriptor) error {
+	signer, err := newSigner(scheme, chain[0].key, certificates(chain))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	options := notation.SignerSignOptions{SignatureMediaType: mediaType, ExpiryDuration: expiry}
-	envelope, _, err := generic.Sign(context.Background(), descriptor, options)
-	return envelope, err
+	for suffix, mediaType := range mediaTypes {
+		for expiring, expiry := range map[string]time.Duration{"": 0, "-expiring": lifetime} {
+			options := notation.SignerSignOptions{SignatureMediaType: mediaType, ExpiryDuration: expiry}
+			envelope, _, err := signer.Sign(context.Background(), descriptor, options)
+			if err != nil {
+				return err
+			}
+			path := filepath.Join(folder, scheme+expiring+suffix)
+			if err := os.WriteFile(path, envelope, 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// signAsAuthority goes one layer deeper: the signer that users have knows notary.x509 alone.
-func signAsAuthority(chain []link, descriptor ocispec.Descriptor, mediaType string, expiry time.Duration) ([]byte, error) {
-	local, err := signature.NewLocalSigner(certificates(chain), chain[0].key)
-	if err != nil {
-		return nil, err
+// newSigner signs with the key of a chain's leaf, under notary.x509 or notary.x509.signingAuthority.
+func newSigner(scheme string, key crypto.PrivateKey, chain []*x509.Certificate) (notation.Signer, error) {
+	switch scheme {
+	case "x509":
+		return signer.NewGenericSigner(key, chain)
+	case "signingAuthority":
+		local, err := signature.NewLocalSigner(chain, key)
+		return authority{local}, err
 	}
+	return nil, fmt.Errorf("there is no scheme %q", scheme)
+}
+
+// authority signs one layer deeper: the signer that users have knows notary.x509 alone.
+type authority struct{ local signature.Signer }
+
+func (signer authority) Sign(
+	_ context.Context, descriptor ocispec.Descriptor, options notation.SignerSignOptions,
+) ([]byte, *signature.SignerInfo, error) {
 	payload, err := json.Marshal(map[string]ocispec.Descriptor{"targetArtifact": descriptor})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	request := &signature.SignRequest{
 		Payload:       signature.Payload{ContentType: "application/vnd.cncf.notary.payload.v1+json", Content: payload},
-		Signer:        local,
+		Signer:        signer.local,
 		SigningTime:   time.Now(),
 		SigningScheme: signature.SigningSchemeX509SigningAuthority,
 	}
-	if expiry != 0 {
-		request.Expiry = request.SigningTime.Add(expiry)
+	if options.ExpiryDuration != 0 {
+		request.Expiry = request.SigningTime.Add(options.ExpiryDuration)
 	}
-	envelope, err := signature.NewEnvelope(mediaType)
+	envelope, err := signature.NewEnvelope(options.SignatureMediaType)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return envelope.Sign(request)
+	signed, err := envelope.Sign(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	content, err := envelope.Verify()
+	if err != nil {
+		return nil, nil, err
+	}
+	return signed, &content.SignerInfo, nil
 }

@@ -15,24 +15,25 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// repository is where the artifact is said to lie.
+// repository is where an artifact is said to lie that lies in no registry.
 const repository = "registry.example/notation"
 
-// oneRoot is a trust store of one type, whatever its name.
-type oneRoot struct {
-	kind truststore.Type
-	root *x509.Certificate
-}
+// attempts is how many signatures of an image are looked at, as the notation CLI has it.
+const attempts = 100
 
-func (store oneRoot) GetCertificates(_ context.Context, kind truststore.Type, name string) ([]*x509.Certificate, error) {
-	if kind != store.kind {
+// roots are trust stores of one certificate each, by their types, whatever their names.
+type roots map[truststore.Type]*x509.Certificate
+
+func (roots roots) GetCertificates(_ context.Context, kind truststore.Type, name string) ([]*x509.Certificate, error) {
+	root, found := roots[kind]
+	if !found {
 		return nil, fmt.Errorf("there is no trust store %s:%s", kind, name)
 	}
-	return []*x509.Certificate{store.root}, nil
+	return []*x509.Certificate{root}, nil
 }
 
 // verifyFile verifies the envelope in a file.
-func verifyFile(descriptorPath, envelopePath, store, identity string) error {
+func verifyFile(descriptorPath, envelopePath, identity string, stores []string) error {
 	descriptor, err := readDescriptor(descriptorPath)
 	if err != nil {
 		return err
@@ -45,11 +46,7 @@ func verifyFile(descriptorPath, envelopePath, store, identity string) error {
 	if err != nil {
 		return err
 	}
-	kind, rootPath, found := strings.Cut(store, "=")
-	if !found {
-		return errUsage
-	}
-	trusting, err := newVerifier(truststore.Type(kind), rootPath, identity)
+	trusting, err := newVerifier(identity, stores)
 	if err != nil {
 		return err
 	}
@@ -60,31 +57,41 @@ func verifyFile(descriptorPath, envelopePath, store, identity string) error {
 	return nil
 }
 
-// newVerifier trusts the identity under the root, at level strict.
-func newVerifier(kind truststore.Type, rootPath, identity string) (notation.Verifier, error) {
-	content, err := os.ReadFile(rootPath)
+// newVerifier trusts the identity under the stores, each TYPE=ROOT.pem, at level strict.
+func newVerifier(identity string, stores []string) (notation.Verifier, error) {
+	policy := trustpolicy.TrustPolicy{
+		Name:                  "arguments",
+		RegistryScopes:        []string{"*"},
+		SignatureVerification: trustpolicy.SignatureVerification{VerificationLevel: "strict"},
+		TrustedIdentities:     []string{identity},
+	}
+	trusted := roots{}
+	for _, store := range stores {
+		kind, path, found := strings.Cut(store, "=")
+		if !found {
+			return nil, errUsage
+		}
+		root, err := readCertificate(path)
+		if err != nil {
+			return nil, err
+		}
+		trusted[truststore.Type(kind)] = root
+		policy.TrustStores = append(policy.TrustStores, kind+":root")
+	}
+	document := &trustpolicy.Document{Version: "1.0", TrustPolicies: []trustpolicy.TrustPolicy{policy}}
+	return verifier.New(document, trusted, nil)
+}
+
+func readCertificate(path string) (*x509.Certificate, error) {
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	block, _ := pem.Decode(content)
 	if block == nil {
-		return nil, fmt.Errorf("%s is not PEM", rootPath)
+		return nil, fmt.Errorf("%s is not PEM", path)
 	}
-	root, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, err
-	}
-	document := &trustpolicy.Document{
-		Version: "1.0",
-		TrustPolicies: []trustpolicy.TrustPolicy{{
-			Name:                  "arguments",
-			RegistryScopes:        []string{repository},
-			SignatureVerification: trustpolicy.SignatureVerification{VerificationLevel: "strict"},
-			TrustStores:           []string{string(kind) + ":root"},
-			TrustedIdentities:     []string{identity},
-		}},
-	}
-	return verifier.New(document, oneRoot{kind, root}, nil)
+	return x509.ParseCertificate(block.Bytes)
 }
 
 func verify(trusting notation.Verifier, descriptor ocispec.Descriptor, envelope []byte, mediaType string) error {
