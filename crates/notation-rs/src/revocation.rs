@@ -300,6 +300,8 @@ async fn fetch_answer(
     let body = fetch(context.fetcher, request).await?;
     let answer = OcspAnswer::verify(&body, &id, issuer)?;
     answer.finding(context.now, context.signing_time)?;
+    // Not kept if it is a revoked responder's: the next answer may be another's.
+    check_responder(&answer, issuer, context).await?;
     Ok(Evidence::Ocsp(Arc::new(answer)))
 }
 

@@ -6,7 +6,7 @@ use std::task::{Context as Task, Poll, Waker};
 use super::*;
 
 #[derive(Default)]
-struct Memory(Mutex<HashMap<CacheKey, Evidence>>);
+pub(super) struct Memory(pub(super) Mutex<HashMap<CacheKey, Evidence>>);
 
 impl Cache for Memory {
     fn get_or_fetch<'a>(

@@ -1,5 +1,6 @@
 //! OCSP: requests, what an answer must be, and who may sign it.
 
+use super::chains::Memory;
 use super::*;
 
 fn pki() -> Pki {
@@ -107,13 +108,13 @@ fn takes_a_certificate_as_good_before_it_became_invalid() {
     }
 }
 
-/// The status of a good answer that is signed by a certificate with these extensions.
-fn check_delegated(
+/// A good answer that is signed by a certificate with these extensions.
+fn delegated(
     issuer_key: Option<&Key>,
     extensions: Vec<Vec<u8>>,
     validity: (&'static str, &'static str),
     crl: Option<CrlSpec>,
-) -> CertificateStatus {
+) -> (Pki, Net) {
     let pki = pki();
     let key = Key::new();
     let fields =
@@ -121,7 +122,18 @@ fn check_delegated(
     let responder = test_pki::certificate(&fields, &key, issuer_key.unwrap_or(&pki.root_key));
     let mut answers = vec![(OCSP_URL, OcspSpec::default().sign(&pki, &key, &[&responder]))];
     answers.extend(crl.map(|crl| (CRL_URL, crl.sign(&pki.root_key))));
-    pki.status(&Net::new(answers))
+    (pki, Net::new(answers))
+}
+
+/// The extensions of a responder that names a CRL, and more of them.
+fn responder_with_crl(more: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let signing = test_pki::extended_key_usage(false, &[oids::OCSP_SIGNING]);
+    [&[signing, distribution_points(&[CRL_URL])], more].concat()
+}
+
+/// A CRL that has the responder on it.
+fn revoking_crl() -> CrlSpec {
+    CrlSpec { entries: vec![entry(77, "250101000000Z", &[])], ..CrlSpec::default() }
 }
 
 #[test]
@@ -139,30 +151,35 @@ fn accepts_only_responders_that_the_issuer_certified_for_this() {
         ("by another CA", Some(&stranger), vec![signing()], VALIDITY, refused),
     ];
     for (name, issuer_key, extensions, validity, expect) in cases {
-        let status = check_delegated(issuer_key, extensions, validity, None);
-        assert_eq!(status, expect, "{name}");
+        let (pki, net) = delegated(issuer_key, extensions, validity, None);
+        assert_eq!(pki.status(&net), expect, "{name}");
     }
 }
 
 #[test]
 fn asks_the_crl_of_a_responder_unless_the_ca_says_not_to() {
-    let extensions = |more: &[Vec<u8>]| {
-        let signing = test_pki::extended_key_usage(false, &[oids::OCSP_SIGNING]);
-        [&[signing, distribution_points(&[CRL_URL])], more].concat()
-    };
     let no_check = extension(oids::OCSP_NO_CHECK, false, &[5, 0]);
-    let revoked =
-        || CrlSpec { entries: vec![entry(77, "250101000000Z", &[])], ..CrlSpec::default() };
     let missing = unknown(RevocationError::Fetch(FetchError::Status(404)));
     let cases = [
         ("not revoked", vec![], Some(CrlSpec::default()), CertificateStatus::Good),
-        ("revoked", vec![], Some(revoked()), unknown(RevocationError::Responder)),
+        ("revoked", vec![], Some(revoking_crl()), unknown(RevocationError::Responder)),
         ("no CRL", vec![], None, missing),
-        ("revoked, not asked", vec![no_check], Some(revoked()), CertificateStatus::Good),
+        ("revoked, not asked", vec![no_check], Some(revoking_crl()), CertificateStatus::Good),
     ];
     for (name, more, crl, expect) in cases {
-        let status = check_delegated(None, extensions(&more), VALIDITY, crl);
-        assert_eq!(status, expect, "{name}");
+        let (pki, net) = delegated(None, responder_with_crl(&more), VALIDITY, crl);
+        assert_eq!(pki.status(&net), expect, "{name}");
+    }
+}
+
+#[test]
+fn keeps_no_answer_of_a_revoked_responder() {
+    for (name, crl, expect) in [("good", CrlSpec::default(), 2), ("revoked", revoking_crl(), 1)] {
+        let (pki, net) = delegated(None, responder_with_crl(&[]), VALIDITY, Some(crl));
+        let cache = Memory::default();
+        let context = Context { now: at(NOW), signing_time: None, fetcher: &net, cache: &cache };
+        check(&pki.chain(), Purpose::CodeSigning, &context).now_or_never().unwrap().unwrap();
+        assert_eq!(cache.0.lock().unwrap().len(), expect, "{name}");
     }
 }
 
