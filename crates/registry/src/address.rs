@@ -5,13 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Refuses addresses of this machine, this link, and nobody.
-///
-/// Private networks are none of its business: registries live there.
+/// Refuses addresses of this machine, this link, and nobody; and those of private networks, where no
+/// registry is meant, which may well live there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AddressGuard {
-    /// Whether loopback addresses pass.
-    pub(crate) allows_loopback: bool,
+    allows_loopback: bool,
+    allows_private: bool,
 }
 
 /// Why a name leads nowhere.
@@ -24,13 +23,27 @@ pub(crate) enum ResolveError {
 }
 
 impl AddressGuard {
+    /// A guard that lets private addresses pass, and loopback ones where that is so.
+    pub(crate) const fn new(allows_loopback: bool) -> Self {
+        Self { allows_loopback, allows_private: true }
+    }
+
+    /// The same without private addresses.
+    pub(crate) const fn without_private(self) -> Self {
+        Self { allows_private: false, ..self }
+    }
+
     /// Why `address` is not to be connected to; `None` where it is fine.
     pub(crate) fn refusal(self, address: IpAddr) -> Option<&'static str> {
         let refusal = match address {
             IpAddr::V4(address) => refusal_v4(address),
             IpAddr::V6(address) => refusal_v6(address),
         };
-        refusal.filter(|reason| *reason != LOOPBACK || !self.allows_loopback)
+        refusal.filter(|reason| match *reason {
+            LOOPBACK => !self.allows_loopback,
+            PRIVATE => !self.allows_private,
+            _ => true,
+        })
     }
 
     /// Why `name` is not to be asked for; `None` where what it resolves to decides. Behind a proxy
@@ -66,12 +79,16 @@ impl Resolve for AddressGuard {
 
 const LOOPBACK: &str = "it is a loopback address";
 
+/// RFC 1918, the addresses behind carriers' translators (RFC 6598), and RFC 4193.
+const PRIVATE: &str = "it is a private address";
+
 fn refusal_v4(address: Ipv4Addr) -> Option<&'static str> {
     match address.octets() {
         // Linux takes 0.0.0.0 for loopback; RFC 1122, 3.2.1.3 knows the whole block as "this host".
         [0, ..] => Some("it is an unspecified address"),
         [127, ..] => Some(LOOPBACK),
         [169, 254, ..] => Some("it is a link-local address"),
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Some(PRIVATE),
         [224..=239, ..] | [255, 255, 255, 255] => Some("it is a multicast or broadcast address"),
         _ => None,
     }
@@ -82,6 +99,7 @@ fn refusal_v6(address: Ipv6Addr) -> Option<&'static str> {
         [0, 0, 0, 0, 0, 0, 0, 0] => Some("it is an unspecified address"),
         [0, 0, 0, 0, 0, 0, 0, 1] => Some(LOOPBACK),
         [0xfe80..=0xfebf, ..] => Some("it is a link-local address"),
+        [0xfc00..=0xfdff, ..] => Some(PRIVATE),
         [0xff00..=0xffff, ..] => Some("it is a multicast or broadcast address"),
         _ => embedded_v4(address).and_then(refusal_v4),
     }
@@ -114,7 +132,11 @@ mod tests {
 
     #[track_caller]
     fn check(address: &str, allows_loopback: bool, expect: Option<&str>) {
-        let guard = AddressGuard { allows_loopback };
+        check_by(AddressGuard::new(allows_loopback), address, expect);
+    }
+
+    #[track_caller]
+    fn check_by(guard: AddressGuard, address: &str, expect: Option<&str>) {
         let found = guard.refusal(address.parse().unwrap());
         match expect {
             Some(word) => assert!(found.is_some_and(|found| found.contains(word)), "{address}"),
@@ -176,6 +198,35 @@ mod tests {
     }
 
     #[test]
+    fn private_addresses_pass_where_registries_may_live() {
+        for address in [
+            "10.0.0.0",
+            "10.255.255.255",
+            "172.16.0.0",
+            "172.31.255.255",
+            "192.168.0.0",
+            "192.168.255.255",
+            "100.64.0.0",
+            "100.127.255.255",
+            "fc00::",
+            "fd00:ec2::254",
+            "::ffff:10.0.0.1",
+            "64:ff9b::192.168.0.1",
+        ] {
+            check(address, false, None);
+            let guard = AddressGuard::new(true).without_private();
+            check_by(guard, address, Some("private"));
+        }
+        for address in ["9.255.255.255", "11.0.0.0", "172.15.255.255", "172.32.0.0", "192.167.0.1"]
+        {
+            check_by(AddressGuard::new(false).without_private(), address, None);
+        }
+        for address in ["192.169.0.0", "100.63.255.255", "100.128.0.0", "fbff::", "fe00::"] {
+            check_by(AddressGuard::new(false).without_private(), address, None);
+        }
+    }
+
+    #[test]
     fn loopback_passes_where_allowed_and_nothing_else_does() {
         for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             check(address, true, None);
@@ -194,20 +245,21 @@ mod tests {
             ("localhost.example", false),
             ("alocalhost", false),
         ] {
-            let guard = |allows_loopback| AddressGuard { allows_loopback };
-            assert_eq!(guard(false).refusal_of_name(name).is_some(), expect, "{name}");
-            assert_eq!(guard(true).refusal_of_name(name), None, "{name}");
+            let refusal = |allows| AddressGuard::new(allows).refusal_of_name(name);
+            assert_eq!(refusal(false).is_some(), expect, "{name}");
+            assert_eq!(refusal(true), None, "{name}");
         }
     }
 
     #[test]
     fn rejects_a_name_with_one_bad_address_among_good_ones() {
-        let guard = AddressGuard { allows_loopback: false };
+        let guard = AddressGuard::new(false);
         let addresses = |texts: &[&str]| -> Vec<SocketAddr> {
             texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 0)).collect()
         };
         assert!(guard.admit(addresses(&["8.8.8.8", "10.0.0.1"])).is_ok());
         assert!(guard.admit(addresses(&["8.8.8.8", "127.0.0.1"])).is_err());
+        assert!(guard.without_private().admit(addresses(&["8.8.8.8", "10.0.0.1"])).is_err());
         assert!(guard.admit(addresses(&[])).is_err());
     }
 }

@@ -59,8 +59,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// All clients.
 pub(crate) struct Clients {
-    /// For hosts that strangers name.
+    /// For registries that strangers name.
     guarded: Client,
+    /// For other servers, which strangers' certificates name.
+    public: Client,
     /// For hosts that the administrator names.
     listed: Client,
     /// For loopback hosts, which no proxy could reach.
@@ -106,17 +108,19 @@ impl Clients {
             let builder = if is_loopback(&url) { direct() } else { proxied() };
             own.insert(authority(&url), own_client(builder, &field, host, roots.as_ref())?);
         }
-        let guard = AddressGuard { allows_loopback: hosts.allows_loopback() };
+        let guard = AddressGuard::new(hosts.allows_loopback());
         Ok(Self {
             guarded: build(proxied().dns_resolver(guard))?,
+            public: build(proxied().dns_resolver(guard.without_private()))?,
             listed: build(proxied())?,
             direct: build(direct())?,
             own,
         })
     }
 
-    /// The client that may ask `url`, by plain HTTP where that is `plain_allowed`. An address in the
-    /// URL is looked at here, whether or not a proxy would be asked to connect to it.
+    /// The client that may ask `url`: by plain HTTP where the administrator says so or where it
+    /// `is_fetch`, from a server that is no registry and has to be at a public address then. An address
+    /// in the URL is looked at here, whether or not a proxy would be asked to connect to it.
     ///
     /// # Errors
     /// [`StoreError::Blocked`] where none may.
@@ -124,8 +128,9 @@ impl Clients {
         &self,
         hosts: &Hosts,
         url: &Url,
-        plain_allowed: bool,
+        is_fetch: bool,
     ) -> Result<&Client, StoreError> {
+        let plain_allowed = is_fetch || hosts.is_plain(url);
         let blocked = |reason| Err(StoreError::Blocked { host: host_of(url), reason });
         if url.scheme() != "https" && !(url.scheme() == "http" && plain_allowed) {
             return blocked("it is not reached by https");
@@ -143,16 +148,20 @@ impl Clients {
         if listed {
             return Ok(&self.listed);
         }
-        let guard = AddressGuard { allows_loopback: false };
+        let guard = AddressGuard::new(false);
+        let (guard, client) = match is_fetch {
+            true => (guard.without_private(), &self.public),
+            false => (guard, &self.guarded),
+        };
         let refusal = match url.host() {
             Some(Host::Ipv4(address)) => guard.refusal(address.into()),
             Some(Host::Ipv6(address)) => guard.refusal(address.into()),
             Some(Host::Domain(name)) => {
-                AddressGuard { allows_loopback: hosts.allows_loopback() }.refusal_of_name(name)
+                AddressGuard::new(hosts.allows_loopback()).refusal_of_name(name)
             }
             None => Some("its URL has no host"),
         };
-        refusal.map_or(Ok(&self.guarded), blocked)
+        refusal.map_or(Ok(client), blocked)
     }
 }
 

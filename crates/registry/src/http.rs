@@ -60,10 +60,19 @@ pub(crate) struct Answer {
     bodies: Arc<Semaphore>,
 }
 
-/// Bytes of all bodies that are being read, whoever sends them: each is bounded, and so are those of
-/// one server, but whoever owns a domain has as many servers as there are images under way. A
-/// quarter of the memory that `manifests/` give.
-pub(crate) const BODIES_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes of all bodies that are being read from listed registries, as many from others, and as many
+/// from servers that are none. Each body is bounded, and so are those of one server, but whoever owns
+/// a domain has as many servers as there are images under way. The three are three eighths of the
+/// memory that `manifests/` give; a body may take twice its size while it grows.
+pub(crate) const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Room for the bodies that are being read: a place for each byte of [`BODIES_BYTES_MAX`]. Strangers'
+/// servers take none of that of the administrator's registries.
+pub(crate) struct Bodies {
+    pub(crate) listed: Arc<Semaphore>,
+    unlisted: Arc<Semaphore>,
+    servers: Arc<Semaphore>,
+}
 
 /// Bytes read of an answer that nobody looks at, so that its connection can be used again. Above
 /// the 2 KiB of errors seen; a connection with more in it is closed.
@@ -77,8 +86,7 @@ pub(crate) struct Http {
     pub(crate) hosts: Hosts,
     clients: Clients,
     gates: Gates,
-    /// A place for each byte of [`BODIES_BYTES_MAX`].
-    pub(crate) bodies: Arc<Semaphore>,
+    pub(crate) bodies: Bodies,
     recorder: Arc<dyn Recorder>,
     clock: Arc<dyn Clock>,
 }
@@ -98,7 +106,8 @@ impl Http {
         let hosts = Hosts::compile(config)?;
         let clients = Clients::new(config, &hosts, timeouts, roots)?;
         let gates = Gates::new(timeouts.queue, Arc::clone(&clock));
-        let bodies = Arc::new(Semaphore::new(BODIES_BYTES_MAX));
+        let room = || Arc::new(Semaphore::new(BODIES_BYTES_MAX));
+        let bodies = Bodies { listed: room(), unlisted: room(), servers: room() };
         Ok(Self { hosts, clients, gates, bodies, recorder, clock })
     }
 
@@ -115,8 +124,7 @@ impl Http {
         authorization: Option<&HeaderValue>,
     ) -> Result<Answer, StoreError> {
         let is_fetch = matches!(call.purpose, Purpose::Fetch { .. });
-        let plain_allowed = is_fetch || self.hosts.is_plain(url);
-        let client = self.clients.client(&self.hosts, url, plain_allowed)?;
+        let client = self.clients.client(&self.hosts, url, is_fetch)?;
         let flight = self.enter(call).await?;
         let mut request = client.request(call.method.clone(), url.clone());
         if let Purpose::Fetch { deadline } = call.purpose {
@@ -143,10 +151,19 @@ impl Http {
             flight.failed(&error);
             error
         })?;
-        let bodies = Arc::clone(&self.bodies);
+        let bodies = Arc::clone(self.room_for(call));
         let mut answer = Answer { response, url: url.clone(), flight, bodies };
         answer.arrived(&call.method, self.clock.now()).await;
         Ok(answer)
+    }
+
+    /// Where the body of the answer to `call` has room, wherever redirects lead.
+    fn room_for(&self, call: &Call<'_>) -> &Arc<Semaphore> {
+        match call.purpose {
+            Purpose::Fetch { .. } => &self.bodies.servers,
+            Purpose::Registry { .. } if self.hosts.is_listed(&call.url) => &self.bodies.listed,
+            Purpose::Registry { .. } => &self.bodies.unlisted,
+        }
     }
 
     /// A place among the requests on behalf of whoever `call` is for, wherever redirects lead.

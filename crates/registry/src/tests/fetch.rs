@@ -31,6 +31,8 @@ async fn rejects_what_is_not_to_be_connected_to() {
     for url in [
         format!("http://{}/", other.host()),
         "http://169.254.169.254/latest/".to_owned(),
+        "http://10.0.0.1/crl".to_owned(),
+        "http://[fd00::1]/crl".to_owned(),
         "http://localhost:1/".to_owned(),
         "ftp://ftp.example/crl".to_owned(),
         "file:///etc/passwd".to_owned(),

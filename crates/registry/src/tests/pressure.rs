@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use assay_core::ports::ArtifactStore;
+use assay_core::ports::{ArtifactStore, Fetch};
 use assay_testkit::{Fault, RawAnswer, RawServer};
 use http::header::RETRY_AFTER;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -68,11 +68,14 @@ async fn bodies_that_are_read_at_once_end_at_their_limit() {
         kind(fixture.registry.blob(&repository, &digest, &Access::public(), 100).await)
     };
     let room = || u32::try_from(BODIES_BYTES_MAX - 10).unwrap();
-    let bodies = Arc::clone(&fixture.registry.http.bodies);
+    let bodies = Arc::clone(&fixture.registry.http.bodies.listed);
     let others = bodies.try_acquire_many_owned(room()).unwrap();
     assert_eq!(read(b"0123456789").await, "ok");
     assert_eq!(read(b"01234567890").await, "overloaded");
     assert_eq!(read(b"9876543210").await, "ok", "nothing is left behind");
+    let url =
+        format!("http://{}/v2/app/blobs/{}", fixture.server.host(), digest_of(b"01234567890"));
+    assert_eq!(kind(fixture.registry.get(&url, limits(100)).await), "ok", "as no registry");
     drop(others);
     assert_eq!(read(b"01234567890").await, "ok");
 }
