@@ -232,7 +232,7 @@ fn parse(der: Vec<u8>) -> Result<Parts, CertificateError> {
     let consistent = signed_algorithm.whole == signature_algorithm.whole
         && version <= 2
         && (version == 2 || extensions.is_empty())
-        && !serial.content.is_empty();
+        && is_minimal(serial.content);
     if !consistent {
         return Err(CertificateError::Malformed);
     }
@@ -251,6 +251,12 @@ fn parse(der: Vec<u8>) -> Result<Parts, CertificateError> {
         extensions,
         der,
     })
+}
+
+/// Whether an INTEGER's content is in its shortest form (X.690, section 8.3.2): revocation compares
+/// serial numbers as bytes.
+const fn is_minimal(integer: &[u8]) -> bool {
+    !matches!(integer, [] | [0, 0..=0x7f, ..] | [0xff, 0x80..=0xff, ..])
 }
 
 fn after_unused_bits(content: &Range<usize>) -> Range<usize> {

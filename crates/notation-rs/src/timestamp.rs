@@ -127,9 +127,9 @@ pub fn verify(
         .collect::<Result<Vec<_>, _>>()?;
     let token =
         signer::Token { content: data.content, time: info.generated, certificates: &certificates };
-    let mut first_error = None;
+    let (mut first_error, mut checks_left) = (None, path::SIGNATURE_CHECKS_MAX);
     for signer in &data.signers {
-        match signer::verify(signer, &token, roots) {
+        match signer::verify(signer, &token, roots, &mut checks_left) {
             Ok(chain) => return Ok(VerifiedTimestamp { chain, range }),
             Err(error) => first_error = first_error.or(Some(error)),
         }

@@ -140,14 +140,14 @@ impl<'a> Verifier<'a> {
         let is_delegated =
             |capability| plugin.is_some_and(|plugin| plugin.capabilities().contains(&capability));
         let trust = self.check_trust(statement, &envelope);
-        let is_trusted = trust.is_ok();
+        let anchor = trust.as_ref().ok().copied();
         let identity = match is_delegated(Capability::TrustedIdentity) {
             true => Ok(()),
             false => self.check_identity(statement, &envelope),
         };
         // One result for both: the first enforced failure, or else the last that is noted.
         let authenticity = match level.action(ValidationType::Authenticity) {
-            ValidationAction::Log => identity.and(trust),
+            ValidationAction::Log => identity.and(trust.map(drop)),
             _ => trust.and(identity),
         };
         results.record(ValidationType::Authenticity, authenticity)?;
@@ -155,12 +155,12 @@ impl<'a> Verifier<'a> {
         let timestamp = self.check_authentic_timestamp(request, &envelope).await;
         results.record(ValidationType::AuthenticTimestamp, timestamp)?;
         let asks_revocation = level.action(ValidationType::Revocation) != ValidationAction::Skip;
-        let delegates_revocation = is_trusted && is_delegated(Capability::RevocationCheck);
+        let delegates_revocation = anchor.is_some() && is_delegated(Capability::RevocationCheck);
         if asks_revocation && !delegates_revocation {
-            let revocation = match is_trusted {
-                true => self.check_revocation(request, &envelope).await,
-                false if names_nobody(envelope.chain()) => Ok(()),
-                false => Err(VerificationError::RevocationNotChecked),
+            let revocation = match anchor {
+                Some(anchor) => self.check_revocation(request, &envelope, anchor).await,
+                None if names_nobody(envelope.chain()) => Ok(()),
+                None => Err(VerificationError::RevocationNotChecked),
             };
             results.record(ValidationType::Revocation, revocation)?;
         }
@@ -178,21 +178,20 @@ impl<'a> Verifier<'a> {
         Ok(Verdict::Verified(Box::new(VerifiedSignature { envelope, target })))
     }
 
-    /// Some certificate of the chain has to be one of the stores', byte for byte.
+    /// Where in the chain a certificate stands that is one of the stores', byte for byte; of several,
+    /// the one nearest to the root.
     fn check_trust(
         &self,
         statement: &Statement,
         envelope: &IntactEnvelope,
-    ) -> Result<(), VerificationError> {
+    ) -> Result<usize, VerificationError> {
         let kind = match envelope.attributes().scheme {
             SigningScheme::X509 => TrustStoreType::Ca,
             SigningScheme::X509SigningAuthority => TrustStoreType::SigningAuthority,
         };
         let trusted = self.trust_stores.certificates(kind, statement.trust_stores())?;
-        match envelope.chain().iter().any(|certificate| trusted.contains(certificate)) {
-            true => Ok(()),
-            false => Err(VerificationError::NotTrusted),
-        }
+        let anchor = envelope.chain().iter().rposition(|certificate| trusted.contains(certificate));
+        anchor.ok_or(VerificationError::NotTrusted)
     }
 
     /// The leaf's subject has to be one of the identities.
@@ -212,10 +211,12 @@ impl<'a> Verifier<'a> {
         &self,
         request: &Request<'_>,
         envelope: &IntactEnvelope,
+        anchor: usize,
     ) -> Result<(), VerificationError> {
         let attributes = envelope.attributes();
         let chain = Chain {
             certificates: envelope.chain(),
+            anchor,
             purpose: Purpose::CodeSigning,
             authentic_signing_time: (attributes.scheme == SigningScheme::X509SigningAuthority)
                 .then_some(attributes.signing_time),

@@ -75,6 +75,23 @@ fn rejects_what_is_malformed() {
     assert_eq!(made(&no_serial), Err(CertificateError::Malformed));
 }
 
+#[test]
+fn rejects_serial_numbers_that_have_another_spelling() {
+    let cases: [(&[u8], bool); 7] = [
+        (&[0], true),
+        (&[0, 0x80], true),
+        (&[0x80], true),
+        (&[0xff, 0x7f], true),
+        (&[0, 0x7f], false),
+        (&[0, 0], false),
+        (&[0xff, 0x80], false),
+    ];
+    for (serial, expect) in cases {
+        let certificate = made(&CertificateTemplate { serial: serial.to_vec(), ..template() });
+        assert_eq!(certificate.is_ok(), expect, "{serial:02x?}");
+    }
+}
+
 /// A certificate of version `version` (0 is 1) whose outer algorithm is `outer`.
 fn rewritten(
     good: &Certificate,

@@ -36,6 +36,9 @@ pub struct FetchRequest<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
+    /// The fetcher has too much to do, whatever the server is like.
+    #[error("too much is being fetched")]
+    Overloaded,
     /// The fetcher does not go to that address.
     #[error("the address is not allowed")]
     Refused,

@@ -7,19 +7,21 @@ use crate::certificate::Certificate;
 use crate::chain::{CHAIN_MAX, check_issued_by};
 use crate::profile::{ANY_PURPOSE, TIME_STAMPING, extended_key_usage};
 
-/// Signatures checked in one search. A chain needs as many as it has certificates; more are needed
-/// only where names are shared, as with cross-signed authorities.
-const SIGNATURE_CHECKS_MAX: usize = 64;
+/// Signatures checked in the searches of one token. A chain needs as many as it has certificates; more
+/// are needed only where names are shared, as with cross-signed authorities.
+pub(super) const SIGNATURE_CHECKS_MAX: usize = 32;
 
 /// A chain from `leaf` over `intermediates` to one of `roots`, each issued by the next and valid at
-/// `time`, the shortest tried first. Does not check what the certificates may be used for.
+/// `time`, after at most `checks_left` signatures, which are counted down. Does not check what the
+/// certificates may be used for, but that CAs are not confined to other purposes.
 pub(super) fn find(
     leaf: &Certificate,
     intermediates: &[Certificate],
     roots: &[Certificate],
     time: Timestamp,
+    checks_left: &mut usize,
 ) -> Option<Vec<Certificate>> {
-    let mut search = Search { intermediates, roots, time, checks_left: SIGNATURE_CHECKS_MAX };
+    let mut search = Search { intermediates, roots, time, checks_left };
     let mut path = vec![leaf.clone()];
     (leaf.is_valid_at(time) && search.extend(&mut path, leaf)).then_some(path)
 }
@@ -28,7 +30,7 @@ struct Search<'a> {
     intermediates: &'a [Certificate],
     roots: &'a [Certificate],
     time: Timestamp,
-    checks_left: usize,
+    checks_left: &'a mut usize,
 }
 
 impl Search<'_> {
@@ -44,7 +46,9 @@ impl Search<'_> {
             return true;
         }
         for issuer in intermediates {
-            if path.contains(issuer) || !self.issued(issuer, last) {
+            // A CA that another one has cross-signed stands there twice, by its own hand and the other's.
+            let is_there = path.iter().any(|one| is_same_entity(one, issuer));
+            if is_there || !self.issued(issuer, last) {
                 continue;
             }
             path.push(issuer.clone());
@@ -60,13 +64,21 @@ impl Search<'_> {
     /// `certificate`; no further signature is checked once the bound is reached.
     fn issued(&mut self, issuer: &Certificate, certificate: &Certificate) -> bool {
         let named = issuer.subject_der() == certificate.issuer_der();
-        let may_issue = named && issuer.is_valid_at(self.time) && serves_timestamping(issuer);
-        if !may_issue || self.checks_left == 0 {
+        let may_issue = *self.checks_left > 0
+            && named
+            && issuer.is_valid_at(self.time)
+            && serves_timestamping(issuer);
+        if !may_issue {
             return false;
         }
-        self.checks_left = self.checks_left.saturating_sub(1);
+        *self.checks_left = self.checks_left.saturating_sub(1);
         check_issued_by(certificate, issuer).is_ok()
     }
+}
+
+/// Whether two certificates are of one name and key.
+fn is_same_entity(one: &Certificate, other: &Certificate) -> bool {
+    one.subject_der() == other.subject_der() && one.spki_der() == other.spki_der()
 }
 
 /// Whether the purposes of a CA, if it names any, have timestamping among them.

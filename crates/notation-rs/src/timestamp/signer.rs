@@ -20,16 +20,18 @@ pub(super) struct Token<'a> {
     pub(super) time: Timestamp,
 }
 
-/// The chain of `signer`, its certificate first and one of `roots` last, if it signed the token.
+/// The chain of `signer`, its certificate first and one of `roots` last, if it signed the token; found
+/// with at most `checks_left` checks of signatures.
 pub(super) fn verify(
     signer: &SignerInfo<'_>,
     token: &Token<'_>,
     roots: &[Certificate],
+    checks_left: &mut usize,
 ) -> Result<Vec<Certificate>, TimestampError> {
     let certificate = signing_certificate(signer, token.certificates)?;
     check_contents(signer, token.content)?;
     check_signature(signer, certificate).map_err(TimestampError::Signature)?;
-    let chain = path::find(certificate, token.certificates, roots, token.time)
+    let chain = path::find(certificate, token.certificates, roots, token.time, checks_left)
         .ok_or(TimestampError::Untrusted)?;
     check_chain(&chain, Purpose::Timestamping).map_err(TimestampError::Chain)?;
     check_signing_time(signer, &chain)?;

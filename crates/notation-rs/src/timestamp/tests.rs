@@ -430,10 +430,13 @@ fn bounds_the_length_of_a_path() {
         })
         .collect();
     let time = "2025-01-01T00:00:00Z".parse().unwrap();
-    let length =
-        |first: usize| path::find(&chain[first], &chain, &chain[10..], time).map(|path| path.len());
-    assert_eq!(length(1), Some(10));
-    assert_eq!(length(0), None);
+    let length = |first: usize, mut checks: usize| {
+        let path = path::find(&chain[first], &chain, &chain[10..], time, &mut checks);
+        path.map(|path| path.len())
+    };
+    assert_eq!(length(1, 9), Some(10));
+    assert_eq!(length(1, 8), None, "one check of a signature less");
+    assert_eq!(length(0, usize::MAX), None);
 }
 
 #[test]
@@ -453,9 +456,28 @@ fn ends_the_search_among_certificates_that_issue_each_other() {
         })
         .collect();
     let time = "2025-01-01T00:00:00Z".parse().unwrap();
-    assert_eq!(path::find(&ring[0], &ring, &[], time), None);
-    let path = path::find(&ring[0], &ring, &ring[18..], time).unwrap();
+    assert_eq!(path::find(&ring[0], &ring, &[], time, &mut 32), None);
+    let path = path::find(&ring[0], &ring, &ring[18..], time, &mut 32).unwrap();
     assert_eq!(path.len(), 2);
+}
+
+#[test]
+fn finds_the_way_over_a_cross_signed_authority() {
+    let (own_key, one, other) = (Key::new(), Key::new(), Key::new());
+    let certificate = |subject, issuer, key, issuer_key| {
+        let extensions = ca_extensions();
+        let fields = Fields { subject, issuer, serial: vec![1], validity: VALIDITY, extensions };
+        test_pki::certificate(&fields, key, issuer_key)
+    };
+    let leaf = certificate("Leaf", "One", &own_key, &one);
+    let own = certificate("One", "One", &one, &one);
+    let crossed = certificate("One", "Other", &one, &other);
+    let root = certificate("Other", "Other", &other, &other);
+    let time = "2025-01-01T00:00:00Z".parse().unwrap();
+    for intermediates in [[own.clone(), crossed.clone()], [crossed.clone(), own]] {
+        let path = path::find(&leaf, &intermediates, std::slice::from_ref(&root), time, &mut 32);
+        assert_eq!(path.unwrap(), [leaf.clone(), crossed.clone(), root.clone()]);
+    }
 }
 
 #[test]

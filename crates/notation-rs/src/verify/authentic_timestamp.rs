@@ -42,6 +42,7 @@ impl Verifier<'_> {
         }
         let authority = Chain {
             certificates: &timestamp.chain,
+            anchor: timestamp.chain.len(),
             purpose: Purpose::Timestamping,
             authentic_signing_time: None,
             now: request.now,

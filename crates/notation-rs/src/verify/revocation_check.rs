@@ -17,6 +17,9 @@ use crate::revocation::{
 pub struct Chain<'a> {
     /// The certificates, leaf first, root last.
     pub certificates: &'a [Certificate],
+    /// Where the one stands that is trusted; the one nearest to the root, if there are several. Those
+    /// above it may be anybody's.
+    pub anchor: usize,
     /// What the leaf signs.
     pub purpose: Purpose,
     /// When the signature was made, where a signing authority vouches for that.
@@ -58,7 +61,8 @@ impl RevocationCheck for OnlineRevocation<'_> {
                 fetcher: self.fetcher,
                 cache: self.cache,
             };
-            revocation::check(chain.certificates, chain.purpose, &context).await
+            let Chain { certificates, anchor, purpose, .. } = chain;
+            revocation::check_below(certificates, anchor, purpose, &context).await
         })
     }
 }

@@ -148,19 +148,25 @@ impl Default for Case {
 struct Oracle {
     leaf_status: CertificateStatus,
     asked: AtomicUsize,
+    anchor: AtomicUsize,
     signing_time: Mutex<Option<Timestamp>>,
 }
 
 impl Oracle {
     fn new(leaf_status: &CertificateStatus) -> Self {
-        let (leaf_status, asked) = (leaf_status.clone(), AtomicUsize::new(0));
-        Self { leaf_status, asked, signing_time: Mutex::new(None) }
+        Self {
+            leaf_status: leaf_status.clone(),
+            asked: AtomicUsize::new(0),
+            anchor: AtomicUsize::new(0),
+            signing_time: Mutex::new(None),
+        }
     }
 }
 
 impl RevocationCheck for Oracle {
     fn check<'a>(&'a self, chain: Chain<'a>) -> BoxFuture<'a, Result<ChainStatus, ChainError>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        self.anchor.store(chain.anchor, Ordering::Relaxed);
         *self.signing_time.lock().unwrap() = chain.authentic_signing_time;
         let mut certificates = vec![CertificateStatus::Good; chain.certificates.len()];
         certificates[0] = self.leaf_status.clone();
@@ -250,7 +256,13 @@ impl Case {
         };
         let outcome = block_on(sendable(verifier.verify(&request)));
         let signing_time = *oracle.signing_time.lock().unwrap();
-        (outcome, oracle.asked.into_inner(), signing_time)
+        let asked = oracle.asked.into_inner();
+        // Whoever is asked is told which certificate the store holds.
+        let above = [&pki().intermediate, &pki().root].map(|one| &one.certificate);
+        let anchor = above.iter().position(|one| **one == *(self.anchor)(pki()));
+        let told = anchor.map(|above| above + 1);
+        assert!(asked == 0 || told == Some(oracle.anchor.into_inner()), "{told:?}");
+        (outcome, asked, signing_time)
     }
 
     /// The stage and the code of the failure; empty if it passed.

@@ -58,6 +58,31 @@ fn asks_nobody_about_certificates_that_name_nobody() {
 }
 
 #[test]
+fn asks_nobody_whom_certificates_above_the_trusted_one_name() {
+    let pki = both();
+    let key = Key::new();
+    let middle = [ca_extensions(), vec![authority_information(&[OCSP_URL])]].concat();
+    let middle = certificate("Middle", 7, middle, &key, &pki.root_key);
+    let fields = Fields {
+        subject: "Leaf",
+        issuer: "Middle",
+        serial: vec![8],
+        validity: VALIDITY,
+        extensions: vec![test_pki::key_usage(0x80)],
+    };
+    let leaf = test_pki::certificate(&fields, &Key::new(), &key);
+    let chain = [leaf, middle, pki.root];
+    for (name, anchor, asked) in [("leaf", 0, 0), ("middle", 1, 1), ("root", 2, 1)] {
+        let net = Net::default();
+        let context = Context { now: at(NOW), signing_time: None, fetcher: &net, cache: &NoCache };
+        let status = check_below(&chain, anchor, Purpose::CodeSigning, &context);
+        let status = status.now_or_never().unwrap().unwrap();
+        assert_eq!((status.certificates.len(), net.asked().len()), (3, asked), "{name}");
+        assert_eq!(status.verdict() == Verdict::Good, asked == 0, "{name}");
+    }
+}
+
+#[test]
 fn asks_nothing_about_a_chain_that_breaks_its_profile() {
     let pki = both();
     let net = Net::default();
