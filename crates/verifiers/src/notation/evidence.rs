@@ -13,7 +13,7 @@ use assay_core::ports::{Clock, Fetch};
 use futures_util::future::select_all;
 use futures_util::lock::{Mutex as Turn, MutexGuard as TurnGuard};
 use jiff::{SignedDuration, Timestamp};
-use notation_rs::revocation::{CacheKey, CrlBundle, Evidence, RevocationError};
+use notation_rs::revocation::{CacheKey, CrlBundle, Evidence, FetchError, RevocationError};
 
 use super::revocation::Web;
 use crate::StaleCrl;
@@ -39,7 +39,11 @@ const CACHE_ENTRIES_MAX: usize = 1_024;
 
 /// How long a failure is remembered: one verification of many candidates, and the pods of a
 /// rollout. A server that fails for all is left alone for as long.
-const FAILURE_TTL: SignedDuration = SignedDuration::from_secs(5);
+pub(super) const FAILURE_TTL: SignedDuration = SignedDuration::from_secs(5);
+
+/// How long evidence is kept before what comes later: whoever sets a `nextUpdate` far ahead keeps it no
+/// longer than others where there is no room.
+const KEPT_FIRST: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long before its end a CRL is fetched anew. CAs publish the next one hours before.
 const REFRESH_AHEAD: SignedDuration = SignedDuration::from_mins(10);
@@ -62,7 +66,7 @@ pub(crate) struct EvidenceCache {
 
 struct Kept {
     evidence: Evidence,
-    /// Whether a verification rested on it.
+    /// Whether a verification rested on it since it was fetched.
     used: bool,
 }
 
@@ -103,7 +107,9 @@ impl EvidenceCache {
             fetch.await
         };
         match &found {
-            Ok(evidence) => self.keep(key, evidence.clone(), true),
+            Ok(evidence) => self.keep(key, evidence.clone(), true, clock()),
+            // It says nothing of the server.
+            Err(RevocationError::Fetch(FetchError::Overloaded)) => {}
             Err(error) => {
                 let end = clock().saturating_add(FAILURE_TTL).unwrap_or(Timestamp::MAX);
                 lock(&self.failures).put(key, error.clone(), 0, end);
@@ -137,8 +143,9 @@ impl EvidenceCache {
         Some(place)
     }
 
-    fn keep(&self, key: CacheKey, evidence: Evidence, used: bool) {
-        let (bytes, end) = (evidence.size_bytes(), evidence.fresh_until());
+    fn keep(&self, key: CacheKey, evidence: Evidence, used: bool, now: Timestamp) {
+        let day = now.saturating_add(KEPT_FIRST).unwrap_or(Timestamp::MAX);
+        let (bytes, end) = (evidence.size_bytes(), evidence.fresh_until().min(day));
         lock(&self.evidence).put(key, Kept { evidence, used }, bytes, end);
     }
 
@@ -160,22 +167,19 @@ impl EvidenceCache {
         let mut stale = Vec::new();
         for (key, bundle) in self.due(clock.now()) {
             let turn = self.turn(&key);
-            let _fetching = turn.lock().await;
-            let _place = self.crl_place(&key).await;
-            match bundle.refresh(clock.now(), &Web(fetch)).await {
-                // One that ends no later is asked for again, used or not; one that ends earlier is
-                // older.
-                Ok(fresh) if fresh.fresh_until() >= bundle.fresh_until() => {
-                    let used = fresh.fresh_until() == bundle.fresh_until();
-                    self.keep(key, Evidence::Crl(Arc::new(fresh)), used);
+            // Whoever fetches it already need not be waited for.
+            let Some(_fetching) = turn.try_lock() else { continue };
+            let now = || clock.now();
+            let error = match bundle.refresh(now(), &Web::new(fetch, &now)).await {
+                Ok(fresh) if fresh.fresh_until() > bundle.fresh_until() => {
+                    self.keep(key, Evidence::Crl(Arc::new(fresh)), false, now());
+                    continue;
                 }
-                Ok(_) => {}
-                Err(error) => stale.push(StaleCrl {
-                    host: host_of(key.url()),
-                    error: error.to_string(),
-                    ends: bundle.fresh_until(),
-                }),
-            }
+                // It is asked for again in the next round.
+                Ok(_) => "the server has none that ends later".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            stale.push(StaleCrl { host: host_of(key.url()), error, ends: bundle.fresh_until() });
         }
         stale
     }
@@ -186,11 +190,12 @@ impl EvidenceCache {
         let mut due: Vec<_> = evidence
             .entries
             .iter()
-            .filter(|(_, entry)| entry.value.used && (now..=soon).contains(&entry.end))
+            .filter(|(_, entry)| entry.value.used)
             .filter_map(|(key, entry)| match &entry.value.evidence {
                 Evidence::Crl(bundle) => Some((key.clone(), bundle.clone())),
                 _ => None,
             })
+            .filter(|(_, bundle)| (now..=soon).contains(&bundle.fresh_until()))
             .collect();
         due.sort_by_key(|(_, bundle)| bundle.fresh_until());
         due.truncate(REFRESHES_MAX);
@@ -211,7 +216,7 @@ fn host_of(url: &str) -> String {
     host.chars().take(HOST_BYTES_MAX).collect()
 }
 
-/// What is known by key, within the two bounds; what stops to count first goes first.
+/// What is known by key, within the two bounds; what has the earliest end goes first.
 struct Remembered<K, V> {
     entries: HashMap<K, Entry<V>>,
     /// Of all entries.

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use assay_core::ReasonCode::{
     AnnotationMismatch, CertificateExpired, CertificateRevoked, DigestMismatch, EvidenceInvalid,
-    EvidenceTooLarge, IdentityMismatch, Internal, KeyMismatch, RegistryDenied, RevocationUnknown,
-    SignatureExpired, SignatureInvalid, SignatureNotFound, SubjectMismatch, TimestampInvalid,
-    TooManyCandidates,
+    EvidenceTooLarge, IdentityMismatch, Internal, KeyMismatch, Overloaded, RegistryDenied,
+    RevocationUnknown, SignatureExpired, SignatureInvalid, SignatureNotFound, SubjectMismatch,
+    TimestampInvalid, TooManyCandidates,
 };
 use assay_core::State::{Missing, Rejected, Unavailable};
 use assay_core::{ReasonCode, State, StoreError};
@@ -94,6 +94,9 @@ fn state(error: &Error) -> State {
 fn revocation(failure: &RevocationFailure) -> State {
     match failure {
         RevocationFailure::Revoked { .. } => Rejected(CertificateRevoked),
+        RevocationFailure::Unknown { causes, .. } if causes.contains(&OVERLOADED) => {
+            Unavailable(Overloaded)
+        }
         RevocationFailure::Unknown { causes, .. }
             if !causes.is_empty() && causes.iter().all(is_transient) =>
         {
@@ -103,6 +106,9 @@ fn revocation(failure: &RevocationFailure) -> State {
         _ => Rejected(EvidenceInvalid),
     }
 }
+
+/// What comes of our own bounds, which no `onError` forgives.
+const OVERLOADED: RevocationError = RevocationError::Fetch(FetchError::Overloaded);
 
 /// Whether the next try may well end otherwise. An answer that is garbage is an answer.
 fn is_transient(cause: &RevocationError) -> bool {

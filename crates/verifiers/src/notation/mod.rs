@@ -60,7 +60,8 @@ impl Notation {
         Ok(Self { config: config.clone(), trust: Trust::new(config, material)?, evidence })
     }
 
-    /// What is found of `subject` under `statement`, up to the first good signature.
+    /// What is found of `subject` under `statement`, up to the first signature that is good without a
+    /// warning.
     async fn search(
         &self,
         subject: &Subject,
@@ -79,7 +80,7 @@ impl Notation {
                 }
             };
             tally.findings.push(finding);
-            if tally.is_signed() {
+            if tally.is_signed_well() {
                 break;
             }
         }
@@ -95,7 +96,8 @@ impl Notation {
     ) -> Result<Signed, Flaw> {
         let now: Timestamp = context.now();
         let revocation = Revocation::new(&self.evidence, context);
-        let fetcher = Web(context.fetch());
+        let clock = || context.now();
+        let fetcher = Web::new(context.fetch(), &clock);
         let online = OnlineRevocation { fetcher: &fetcher, cache: &revocation };
         let verifier = verify::Verifier::new(self.trust.stores(), &online, &online);
         let digest = subject.digest().to_string();

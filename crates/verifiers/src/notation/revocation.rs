@@ -2,11 +2,12 @@
 //! verifications share.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use assay_core::StoreError;
 use assay_core::ports::{Context, Fetch, FetchLimits};
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use notation_rs::revocation::{
     BoxFuture, Cache, CacheKey, Evidence, FetchError, FetchRequest, Fetcher, RevocationError,
 };
@@ -53,8 +54,30 @@ impl Cache for Revocation<'_> {
     }
 }
 
-/// What reads revocation data from servers.
-pub(super) struct Web<'a>(pub(super) &'a dyn Fetch);
+/// The time that one verification, or one CRL that is fetched anew, may spend on reading revocation
+/// data: two CRLs that take all of theirs. A certificate may name many more servers.
+const REVOCATION_TIME_MAX: SignedDuration = SignedDuration::from_secs(10);
+
+/// What reads revocation data from servers, until its time is over.
+pub(super) struct Web<'a> {
+    fetch: &'a dyn Fetch,
+    clock: &'a (dyn Fn() -> Timestamp + Sync),
+    until: Timestamp,
+}
+
+impl<'a> Web<'a> {
+    /// What reads by `fetch`, from now on by `clock`.
+    pub(super) fn new(fetch: &'a dyn Fetch, clock: &'a (dyn Fn() -> Timestamp + Sync)) -> Self {
+        let until = clock().saturating_add(REVOCATION_TIME_MAX).unwrap_or(Timestamp::MAX);
+        Self { fetch, clock, until }
+    }
+
+    /// The time that is left of it; none if it is over.
+    fn left(&self) -> Option<Duration> {
+        let left = self.until.duration_since((self.clock)());
+        Duration::try_from(left).ok().filter(|left| !left.is_zero())
+    }
+}
 
 impl Fetcher for Web<'_> {
     fn fetch<'a>(
@@ -63,12 +86,13 @@ impl Fetcher for Web<'_> {
     ) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
         Box::pin(async move {
             let bytes_max = u64::try_from(request.body_bytes_max).unwrap_or(u64::MAX);
-            let limits = FetchLimits { bytes_max, timeout: request.timeout };
+            let left = self.left().ok_or(FetchError::TimedOut)?;
+            let limits = FetchLimits { bytes_max, timeout: request.timeout.min(left) };
             let answer = match request.post {
-                None => self.0.get(request.url, limits).await,
+                None => self.fetch.get(request.url, limits).await,
                 Some((media_type, body)) => {
                     let body = Bytes::copy_from_slice(body);
-                    self.0.post(request.url, media_type, body, limits).await
+                    self.fetch.post(request.url, media_type, body, limits).await
                 }
             };
             answer.map(Vec::from).map_err(|error| fetch_error(&error))
@@ -82,9 +106,8 @@ fn fetch_error(error: &StoreError) -> FetchError {
         StoreError::NotFound { .. } => FetchError::Status(404),
         StoreError::Timeout { .. } => FetchError::TimedOut,
         StoreError::TooLarge { .. } => FetchError::TooLarge,
-        StoreError::Overloaded { .. }
-        | StoreError::Throttled { .. }
-        | StoreError::Unreachable { .. } => FetchError::Unreachable,
+        StoreError::Throttled { .. } | StoreError::Unreachable { .. } => FetchError::Unreachable,
+        StoreError::Overloaded { .. } => FetchError::Overloaded,
         _ => FetchError::Refused,
     }
 }

@@ -10,6 +10,7 @@ use notation_rs::verify;
 use serde_json::{Value, json};
 
 use super::KIND;
+use super::evidence::FAILURE_TTL;
 use super::flaw::Flaw;
 
 /// Reports per verification: enough to see what is wrong, short enough for one line of a log.
@@ -40,9 +41,10 @@ pub(super) struct Signed {
     names: [String; 2],
     /// Who signed; nobody who is known where the level lets a stranger pass.
     signer: Option<SignerId>,
-    /// The failures that the level lets pass: what they would refuse with, each once, and in words.
+    /// What the failures that the level lets pass would refuse with, each once.
     warnings: Vec<ReasonCode>,
-    logged: Vec<String>,
+    /// The same failures in words.
+    warning_texts: Vec<String>,
     valid_until: Option<Timestamp>,
 }
 
@@ -63,16 +65,19 @@ impl Signed {
     ) -> Self {
         let leaf = envelope.chain().first();
         let is_trusted = outcome.warnings().all(|(check, _)| check != ValidationType::Authenticity);
+        let states = || outcome.warnings().map(|(_, error)| Flaw::from(error).state);
         let mut warnings = Vec::new();
-        for code in outcome.warnings().filter_map(|(_, error)| Flaw::from(error).state.reason()) {
+        for code in states().filter_map(State::reason) {
             if !warnings.contains(&code) {
                 warnings.push(code);
             }
         }
+        let is_momentary = states().any(|state| matches!(state, State::Unavailable(_)));
+        let moment = is_momentary.then(|| now.saturating_add(FAILURE_TTL).unwrap_or(now));
         // The subject, not the key: who renews a certificate is no second signer.
         let id = leaf.map(|leaf| SignerId(Digest::sha256(leaf.subject_der())));
         let ends = envelope.chain().iter().map(|certificate| certificate.not_after());
-        let ends = ends.chain(envelope.attributes().expiry).chain(fresh_until);
+        let ends = ends.chain(envelope.attributes().expiry).chain(fresh_until).chain(moment);
         Self {
             names: [
                 leaf.map(|leaf| name_text(leaf.issuer_der())).unwrap_or_default(),
@@ -80,28 +85,33 @@ impl Signed {
             ],
             signer: id.filter(|_| is_trusted),
             warnings,
-            logged: outcome.warnings().map(|(check, error)| format!("{check}: {error}")).collect(),
+            warning_texts: outcome
+                .warnings()
+                .map(|(check, error)| format!("{check}: {error}"))
+                .collect(),
             // What is past at `now` is nothing that this rests on.
             valid_until: ends.filter(|end| *end >= now).min(),
         }
     }
 
     fn message(&self) -> String {
-        match self.logged.is_empty() {
+        match self.warning_texts.is_empty() {
             true => SUCCESS.to_owned(),
-            false => format!("{SUCCESS}, but: {}", self.logged.join("; ")),
+            false => format!("{SUCCESS}, but: {}", self.warning_texts.join("; ")),
         }
     }
 }
 
 impl Tally {
-    /// Whether a signature has passed.
-    pub(super) fn is_signed(&self) -> bool {
-        self.signed().is_some()
+    /// Whether a signature has passed of which nobody is to be warned: no other is better.
+    pub(super) fn is_signed_well(&self) -> bool {
+        self.signed().is_some_and(|signed| signed.warnings.is_empty())
     }
 
+    /// The signature that has passed with the fewest warnings.
     fn signed(&self) -> Option<&Signed> {
-        self.findings.iter().find_map(|finding| finding.verdict.as_ref().ok())
+        let signed = self.findings.iter().filter_map(|finding| finding.verdict.as_ref().ok());
+        signed.min_by_key(|signed| signed.warnings.len())
     }
 
     /// The outcome for `subject`, under trust stores of these names.

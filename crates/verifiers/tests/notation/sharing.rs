@@ -18,7 +18,7 @@ use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use notation_rs::signer::Pki;
 
-use crate::world::{NOW, World, at, build_with, config, pki, settle};
+use crate::world::{NOW, World, at, build_with, config, pki, settle, verifier};
 
 const CRL: &str = "http://crl.example/crl";
 const ENDS: &str = "2026-01-01T12:00:00Z";
@@ -160,6 +160,31 @@ fn remembers_failures_for_5_s() {
 }
 
 #[test]
+fn what_is_too_much_for_us_is_no_failure_of_the_server() {
+    let overloaded = StoreError::Overloaded { host: "crl.example".to_owned() };
+    let mut shared = Shared::new(|_| Err(overloaded));
+    let undecided = State::Unavailable(ReasonCode::Overloaded);
+    shared.check("too much", at(NOW), (undecided, 1));
+    shared.world.pages = vec![(CRL, crl(&shared.pki, ENDS))];
+    shared.check("at once", at(NOW), (State::Accepted, 1));
+}
+
+#[test]
+fn reads_for_10_s_and_no_longer() {
+    // Each look at the clock is a second later than the one before.
+    for (name, urls, expect) in [("few", 2, State::Accepted), ("many", 8, UNDECIDED)] {
+        let numbered = (0..urls).map(|number| format!("http://{number}.example"));
+        let urls: Vec<&'static str> = numbered.map(|url| &*url.leak()).collect();
+        let (pki, mut world) = (pki_naming(&urls), World::new());
+        world.sign(&pki);
+        world.pages = urls.iter().map(|url| (*url, crl(&pki, ENDS))).collect();
+        world.tick = jiff::SignedDuration::from_secs(1);
+        world.check(name, &*verifier(config(), &pki), expect);
+        assert!(world.fetched.lock().unwrap().len() < 8, "{name}");
+    }
+}
+
+#[test]
 fn what_is_remembered_outlives_verifiers_and_no_factory() {
     let mut shared = Shared::good();
     shared.check("first", at(NOW), (State::Accepted, 1));
@@ -182,7 +207,7 @@ fn what_namespaces_trust_has_a_memory_of_its_own() {
         shared.world.check(name, &*tenants(), State::Accepted);
         assert_eq!(shared.requests(), requests, "{name}");
     }
-    assert_eq!(shared.refresh(at(ENDS)), (vec![], 1), "theirs is fetched anew too");
+    assert_eq!(shared.refresh(at(ENDS)).1, 1, "theirs is fetched anew too");
     shared.check("of the cluster", at(NOW), (State::Accepted, 1));
 }
 
@@ -229,14 +254,19 @@ fn fetches_anew_what_ends_within_10_minutes() {
     assert_eq!(shared.refresh(after(ENDS, -600_000)), (vec![], 0), "once");
     assert_eq!(shared.refresh(at(next)), (vec![], 0), "not used since");
     shared.check("past the end of the first", after(ENDS, 1_000), (State::Accepted, 0));
-    assert_eq!(shared.refresh(at(next)), (vec![], 1), "used again");
+    assert_eq!(shared.refresh(at(next)).1, 1, "used again");
 }
 
 #[test]
 fn keeps_what_cannot_be_fetched_anew_until_its_end() {
     let junk = || Ok(Bytes::from_static(b"junk"));
     for (name, page, error, past) in [
-        ("away", unreachable(), "the revocation status cannot be fetched", UNDECIDED),
+        (
+            "away",
+            unreachable(),
+            "the revocation status cannot be fetched: the server cannot be reached",
+            UNDECIDED,
+        ),
         ("junk", junk(), "malformed CRL", UNKNOWN),
     ] {
         let mut shared = Shared::good();
@@ -262,7 +292,10 @@ fn takes_no_older_list_for_a_newer_one() {
         let mut shared = Shared::good();
         shared.check(name, at(NOW), (State::Accepted, 1));
         shared.world.pages = vec![(CRL, crl(&shared.pki, ends))];
-        assert_eq!(shared.refresh(after(ENDS, -60_000)), (vec![], 1), "{name}");
+        let (stale, requests) = shared.refresh(after(ENDS, -60_000));
+        assert_eq!((stale.len(), requests), (again, 1), "{name}");
+        let mut errors = stale.iter().map(|crl| crl.error.as_str());
+        assert!(errors.all(|error| error == "the server has none that ends later"), "{name}");
         assert_eq!(shared.refresh(after(ENDS, -60_000)).1, again, "{name}");
         shared.check(name, at(kept_until), (State::Accepted, 0));
         shared.check(name, after(kept_until, 1), (UNKNOWN, 1));
@@ -287,7 +320,8 @@ fn fetches_anew_16_in_one_round_the_first_to_end_first() {
         world.check("used", &*verifier, State::Accepted);
         shared.world.pages.extend(world.pages);
     }
-    assert_eq!(shared.refresh(at(ENDS)), (vec![], 16));
+    let (stale, requests) = shared.refresh(at(ENDS));
+    assert_eq!((stale.len(), requests), (16, 16));
     let fetched = shared.world.fetched.lock().unwrap();
     assert!(fetched.iter().all(|(url, _)| url != "http://3.example"), "{fetched:?}");
 }

@@ -9,7 +9,10 @@ use notation_rs::EnvelopeFormat;
 use notation_rs::algorithm::KeyKind;
 use notation_rs::signer::{CertificateTemplate, Pki, SigningKey, der};
 
-use crate::world::{World, at, config, document, pki, stating, verifier};
+use crate::world::{World, at, config, document, not_found, pki, stating, timeout, verifier};
+
+/// The server that says whether a certificate of [`revocable`] is revoked.
+const RESPONDER: &str = "http://ocsp.warnings.example";
 
 /// The image at this time, signed by `pki` with this expiry.
 fn world(pki: &Pki, expiry: Option<&str>, now: &str) -> World {
@@ -26,7 +29,7 @@ fn revocable() -> Pki {
     const OCSP: &[u8] = b"\x2b\x06\x01\x05\x05\x07\x30\x01";
     const URI: u8 = 0x86;
     let pki = pki();
-    let uri = der::element(URI, &[b"http://ocsp.warnings.example"]);
+    let uri = der::element(URI, &[RESPONDER.as_bytes()]);
     let value = der::sequence(&[&der::sequence(&[&der::oid(OCSP), &uri])]);
     let subject = [("C", "US"), ("ST", "WA"), ("O", "Acme")];
     let [from, to] = ["2025-01-01T00:00:00Z", "2027-01-01T00:00:00Z"].map(at);
@@ -164,4 +167,29 @@ fn warns_of_everything_in_the_order_of_the_checks() {
     audit.user_metadata.insert("env".to_owned(), "test".to_owned());
     let expect = Rejected(ReasonCode::AnnotationMismatch);
     assert!(signed.check("enforced", &*verifier(audit, &good), expect).warnings.is_empty());
+}
+
+#[test]
+fn prefers_signatures_of_which_there_is_nothing_to_warn() {
+    let good = pki();
+    for (name, expiries) in [("first", [None, PAST]), ("last", [PAST, None])] {
+        let mut world = world(&good, expiries[0], NOW);
+        let envelope = world.envelope(&good, |request| request.expiry = expiries[1].map(at));
+        world.push(&envelope, EnvelopeFormat::Cose);
+        let permissive = verifier(level("permissive", &[]), &good);
+        assert!(world.check(name, &*permissive, Accepted).warnings.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn rests_no_longer_on_a_momentary_failure_than_that_is_remembered() {
+    let good = revocable();
+    let mut signed = world(&good, None, NOW);
+    let soon = at(NOW) + jiff::SignedDuration::from_secs(5);
+    for (name, page, expect) in [("away", timeout(), true), ("answered", not_found(), false)] {
+        signed.pages = vec![(RESPONDER, Err(page))];
+        let outcome = signed.check(name, &*verifier(level("permissive", &[]), &good), Accepted);
+        assert_eq!(outcome.warnings, [RevocationUnknown], "{name}");
+        assert_eq!(outcome.valid_until == Some(soon), expect, "{name}");
+    }
 }

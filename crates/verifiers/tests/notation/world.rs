@@ -19,7 +19,7 @@ use assay_testkit::media_type;
 use assay_verifiers::Factory;
 use async_trait::async_trait;
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use notation_rs::algorithm::KeyKind;
 use notation_rs::payload::TargetArtifact;
 use notation_rs::signer::{self, Pki, SignRequest};
@@ -52,6 +52,9 @@ pub(crate) struct World {
     /// What was fetched, and within which limits.
     pub(crate) fetched: Mutex<Vec<(String, FetchLimits)>>,
     pub(crate) now: Timestamp,
+    /// How much later it is at each look at the clock.
+    pub(crate) tick: SignedDuration,
+    pub(crate) looks: Mutex<i32>,
     /// The manifests that were asked for.
     pub(crate) asked: Mutex<usize>,
 }
@@ -80,6 +83,8 @@ impl World {
             hold: Hold::default(),
             fetched: Mutex::default(),
             now: at(NOW),
+            tick: SignedDuration::ZERO,
+            looks: Mutex::default(),
             asked: Mutex::default(),
         }
     }
@@ -348,7 +353,9 @@ impl Context for World {
     }
 
     fn now(&self) -> Timestamp {
-        self.now
+        let mut looks = self.looks.lock().unwrap();
+        *looks += 1;
+        self.now + self.tick * *looks
     }
 
     async fn access(&self, _: &Subject, _: &Repository) -> Result<Access, Outcome> {
