@@ -11,9 +11,9 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(120);
 
 /// What keeps CRLs fresh.
 pub(crate) struct Crls {
-    /// What has them.
+    /// The factory of the process, which remembers them.
     pub(crate) factory: Factory,
-    /// Where they are fetched.
+    /// What reads them from servers.
     pub(crate) fetch: Arc<dyn Fetch>,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
@@ -25,7 +25,18 @@ impl Crls {
     pub(crate) async fn keep_fresh(self) {
         loop {
             tokio::time::sleep(REFRESH_INTERVAL).await;
-            for crl in self.factory.refresh_crls(&*self.fetch, &*self.clock).await {
+            let Self { factory, fetch, clock } = &self;
+            let (factory, fetch, clock) = (factory.clone(), fetch.clone(), clock.clone());
+            // A task of its own: a panic, which is a defect, ends this round and not all others.
+            let round = async move { factory.refresh_crls(&*fetch, &*clock).await };
+            let stale = match tokio::spawn(round).await {
+                Ok(stale) => stale,
+                Err(error) => {
+                    tracing::error!(%error, "fetching CRLs anew has failed");
+                    continue;
+                }
+            };
+            for crl in stale {
                 let (host, error, ends) = (crl.host, crl.error, crl.ends);
                 tracing::warn!(host, error, %ends, "a CRL that ends soon cannot be fetched anew");
             }

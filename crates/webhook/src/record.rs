@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use assay_core::ReasonCode;
 use assay_core::ports::{AdmissionRecord, Recorder, ViolationRecord};
-use assay_policy::{Effect, ImageVerdict, Report, Verdict};
+use assay_policy::{Effect, ImageVerdict, PolicyVerdict, Report, Verdict};
 use jiff::Timestamp;
 
 use crate::response::{Answer, fit, list};
@@ -94,10 +95,16 @@ fn images(verdict: &Verdict) -> String {
     list(verdict.images.iter().map(|image| image.subject.clone()), FIELD_BYTES_MAX)
 }
 
+/// Whether a policy says more of an image than that it should be named by digest, which by default is
+/// said of all others.
+fn is_worth_a_report(policy: &PolicyVerdict) -> bool {
+    let is_more = |code: &ReasonCode| *code != ReasonCode::DigestRequired;
+    !policy.violations.is_empty() || policy.warnings.iter().any(is_more)
+}
+
 /// The reports on the images that a policy has something to say of, as a JSON list.
 fn report(verdict: &Verdict, id: &str, now: Timestamp) -> Option<String> {
-    let is_told =
-        |image: &&ImageVerdict| image.policies.iter().any(|one| one.codes().next().is_some());
+    let is_told = |image: &&ImageVerdict| image.policies.iter().any(is_worth_a_report);
     let told = verdict.images.iter().filter(is_told);
     // A report is data and always serialises; were it not so, the line would go out without it.
     let reports = told.flat_map(|image| serde_json::to_string(&Report::new(image, id, now)));

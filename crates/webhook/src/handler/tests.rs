@@ -408,11 +408,16 @@ async fn logs_one_line_per_review_and_reports_what_there_is_to_say() {
     assert_eq!(admitted["fields"]["decision"], "allow");
     assert_eq!(admitted["fields"]["report"], json!(null));
 
-    let expired = vec![ReasonCode::SignatureExpired];
-    let warns = PolicyVerdict { warnings: expired, ..policy("audited", Effect::Allow, Vec::new()) };
-    let warned = log_line(Puppet::says(verdict(admit(), vec![image("old", vec![warns])]))).await;
-    let report: Value = serde_json::from_str(warned["fields"]["report"].as_str().unwrap()).unwrap();
+    let warned = async |code| {
+        let warnings = vec![code];
+        let warns = PolicyVerdict { warnings, ..policy("audited", Effect::Allow, Vec::new()) };
+        let line = log_line(Puppet::says(verdict(admit(), vec![image("old", vec![warns])]))).await;
+        line["fields"]["report"].clone()
+    };
+    let report = warned(ReasonCode::SignatureExpired).await;
+    let report: Value = serde_json::from_str(report.as_str().unwrap()).unwrap();
     assert_eq!(report[0]["policies"][0]["warnings"][0]["code"], "SIGNATURE_EXPIRED");
+    assert_eq!(warned(ReasonCode::DigestRequired).await, json!(null), "it is said of most");
 }
 
 #[tokio::test]
