@@ -270,6 +270,7 @@ impl Answer {
     ) -> Result<Bytes, StoreError> {
         let limit = usize::try_from(bytes_max).unwrap_or(usize::MAX);
         let mut hasher = expected.map(|digest| assay_core::Hasher::new(digest.algorithm()));
+        // The room grows with the body, and goes with it.
         let (mut body, mut room) = (Vec::new(), self.room(0)?);
         while let Some(piece) = self.piece().await? {
             if body.len().saturating_add(piece.len()) > limit {

@@ -61,7 +61,7 @@ pub(crate) struct EvidenceCache {
     /// Whoever fetches has the turn of the key; it goes with the last who waits for it.
     turns: Mutex<HashMap<CacheKey, Weak<Turn<()>>>>,
     /// Whoever fetches a CRL has one of these.
-    crl_places: Vec<Turn<()>>,
+    crl_places: Places,
 }
 
 struct Kept {
@@ -79,7 +79,7 @@ impl EvidenceCache {
             evidence: Mutex::new(Remembered::new(bytes_max)),
             failures: Mutex::new(Remembered::new(0)),
             turns: Mutex::default(),
-            crl_places: (0..crls_at_once).map(|_| Turn::default()).collect(),
+            crl_places: Places::new(crls_at_once),
         }
     }
 
@@ -102,8 +102,10 @@ impl EvidenceCache {
         if let Some(known) = self.known(&key, now, clock()) {
             return known;
         }
-        let found = {
-            let _place = self.crl_place(&key).await;
+        let found = if key.is_crl() {
+            let _place = self.crl_places.acquire().await;
+            fetch.await
+        } else {
             fetch.await
         };
         match &found {
@@ -131,16 +133,6 @@ impl EvidenceCache {
         let left = failure.end.duration_since(clock);
         let counts = left.is_positive() && left <= FAILURE_TTL;
         counts.then(|| Err(failure.value.clone()))
-    }
-
-    /// A place to fetch what is under `key`; none is needed for OCSP answers, which are small.
-    async fn crl_place(&self, key: &CacheKey) -> Option<TurnGuard<'_, ()>> {
-        if !key.is_crl() {
-            return None;
-        }
-        let places = self.crl_places.iter().map(|place| Box::pin(place.lock()));
-        let (place, ..) = select_all(places).await;
-        Some(place)
     }
 
     fn keep(&self, key: CacheKey, evidence: Evidence, used: bool, now: Timestamp) {
@@ -200,6 +192,22 @@ impl EvidenceCache {
         due.sort_by_key(|(_, bundle)| bundle.fresh_until());
         due.truncate(REFRESHES_MAX);
         due
+    }
+}
+
+/// Places for so many at once. A semaphore of locks, since nothing here knows a runtime.
+struct Places(Vec<Turn<()>>);
+
+impl Places {
+    fn new(count: usize) -> Self {
+        Self((0..count).map(|_| Turn::default()).collect())
+    }
+
+    /// The first place that is free, until it is dropped.
+    async fn acquire(&self) -> TurnGuard<'_, ()> {
+        let places = self.0.iter().map(|place| Box::pin(place.lock()));
+        let (place, ..) = select_all(places).await;
+        place
     }
 }
 
