@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::statement::{SignatureVerification, Statement};
-use super::{NoApplicableTrustPolicy, PolicyDefect, TrustPolicyError};
+use super::{NoApplicableTrustPolicy, PolicyDefect, Source, TrustPolicyError};
 use crate::json::Object;
 
 /// A valid trust policy for files.
@@ -27,7 +27,7 @@ impl BlobTrustPolicy {
     /// The first field that is wrong, and why. A member that the specification does not have is
     /// wrong too: it would have no effect.
     pub fn parse(document: &[u8]) -> Result<Self, TrustPolicyError> {
-        let source: Source = super::decode(document)?;
+        let source: Source<StatementSource> = super::decode(document)?;
         let names = source.trust_policies.iter().map(|Object(statement)| statement.name.as_str());
         super::check_document(&source.version, names)?;
         let mut has_global = false;
@@ -73,13 +73,6 @@ impl BlobStatement {
     pub const fn statement(&self) -> &Statement {
         &self.statement
     }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
-struct Source {
-    version: String,
-    trust_policies: Vec<Object<StatementSource>>,
 }
 
 #[derive(Default, Deserialize)]

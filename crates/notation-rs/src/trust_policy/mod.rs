@@ -16,6 +16,7 @@ pub use level::{ValidationAction, ValidationType, VerificationLevel};
 pub use oci::{OciStatement, OciTrustPolicy};
 pub use statement::{Overrides, SignatureVerification, Statement, VerifyTimestamp};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::json::Object;
@@ -25,6 +26,15 @@ pub const TRUST_POLICY_BYTES_MAX: usize = 1024 * 1024;
 
 /// The one version of documents of both kinds.
 const VERSION: &str = "1.0";
+
+/// A document of either kind as it is written, with statements of that kind.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+#[serde(bound(deserialize = "S: Default + Deserialize<'de>"))]
+struct Source<S> {
+    version: String,
+    trust_policies: Vec<Object<S>>,
+}
 
 /// The document that `bytes` hold, which is not validated yet.
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, TrustPolicyError> {

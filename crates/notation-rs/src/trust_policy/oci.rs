@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::statement::{SignatureVerification, Statement};
-use super::{NoApplicableTrustPolicy, PolicyDefect, TrustPolicyError, scope};
+use super::{NoApplicableTrustPolicy, PolicyDefect, Source, TrustPolicyError, scope};
 use crate::json::Object;
 
 /// A valid trust policy for artifacts in registries.
@@ -29,7 +29,7 @@ impl OciTrustPolicy {
     /// The first field that is wrong, and why. A member that the specification does not have is
     /// wrong too: it would have no effect.
     pub fn parse(document: &[u8]) -> Result<Self, TrustPolicyError> {
-        let source: Source = super::decode(document)?;
+        let source: Source<StatementSource> = super::decode(document)?;
         let names = source.trust_policies.iter().map(|Object(statement)| statement.name.as_str());
         super::check_document(&source.version, names)?;
         let mut seen = BTreeSet::new();
@@ -81,13 +81,6 @@ impl OciStatement {
     pub const fn statement(&self) -> &Statement {
         &self.statement
     }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
-struct Source {
-    version: String,
-    trust_policies: Vec<Object<StatementSource>>,
 }
 
 #[derive(Default, Deserialize)]
