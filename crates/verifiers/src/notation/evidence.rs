@@ -102,12 +102,12 @@ impl EvidenceCache {
         if let Some(known) = self.known(&key, now, clock()) {
             return known;
         }
-        let found = if key.is_crl() {
-            let _place = self.crl_places.acquire().await;
-            fetch.await
-        } else {
-            fetch.await
+        let place = match key.is_crl() {
+            true => Some(self.crl_places.acquire().await),
+            false => None,
         };
+        let found = fetch.await;
+        drop(place);
         match &found {
             Ok(evidence) => self.keep(key, evidence.clone(), true, clock()),
             // It says nothing of the server.
