@@ -44,15 +44,7 @@ func benchmarkAll(folder, descriptorPath string, named []string) error {
 
 // benchmark verifies one envelope, whose root lies beside it, again and again.
 func benchmark(b *testing.B, descriptorPath, envelopePath string) error {
-	descriptor, err := readDescriptor(descriptorPath)
-	if err != nil {
-		return err
-	}
-	envelope, err := os.ReadFile(envelopePath)
-	if err != nil {
-		return err
-	}
-	mediaType, err := mediaType(envelopePath)
+	signed, err := readSigned(descriptorPath, envelopePath)
 	if err != nil {
 		return err
 	}
@@ -63,7 +55,7 @@ func benchmark(b *testing.B, descriptorPath, envelopePath string) error {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := verify(trusting, descriptor, envelope, mediaType); err != nil {
+		if err := signed.verify(trusting); err != nil {
 			return err
 		}
 	}

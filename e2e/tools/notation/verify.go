@@ -34,15 +34,7 @@ func (roots roots) GetCertificates(_ context.Context, kind truststore.Type, name
 
 // verifyFile verifies the envelope in a file.
 func verifyFile(descriptorPath, envelopePath, identity string, stores []string) error {
-	descriptor, err := readDescriptor(descriptorPath)
-	if err != nil {
-		return err
-	}
-	envelope, err := os.ReadFile(envelopePath)
-	if err != nil {
-		return err
-	}
-	mediaType, err := mediaType(envelopePath)
+	signed, err := readSigned(descriptorPath, envelopePath)
 	if err != nil {
 		return err
 	}
@@ -50,7 +42,7 @@ func verifyFile(descriptorPath, envelopePath, identity string, stores []string) 
 	if err != nil {
 		return err
 	}
-	if err := verify(trusting, descriptor, envelope, mediaType); err != nil {
+	if err := signed.verify(trusting); err != nil {
 		return rejected{err}
 	}
 	fmt.Println("pass")
@@ -94,10 +86,30 @@ func readCertificate(path string) (*x509.Certificate, error) {
 	return x509.ParseCertificate(block.Bytes)
 }
 
-func verify(trusting notation.Verifier, descriptor ocispec.Descriptor, envelope []byte, mediaType string) error {
-	_, err := trusting.Verify(context.Background(), descriptor, envelope, notation.VerifierVerifyOptions{
-		ArtifactReference:  repository + "@" + descriptor.Digest.String(),
-		SignatureMediaType: mediaType,
+// signed is an envelope, and the artifact that it should be about.
+type signed struct {
+	descriptor ocispec.Descriptor
+	envelope   []byte
+	mediaType  string
+}
+
+func readSigned(descriptorPath, envelopePath string) (signed, error) {
+	descriptor, err := readDescriptor(descriptorPath)
+	if err != nil {
+		return signed{}, err
+	}
+	envelope, err := os.ReadFile(envelopePath)
+	if err != nil {
+		return signed{}, err
+	}
+	mediaType, err := mediaType(envelopePath)
+	return signed{descriptor, envelope, mediaType}, err
+}
+
+func (signed signed) verify(trusting notation.Verifier) error {
+	_, err := trusting.Verify(context.Background(), signed.descriptor, signed.envelope, notation.VerifierVerifyOptions{
+		ArtifactReference:  repository + "@" + signed.descriptor.Digest.String(),
+		SignatureMediaType: signed.mediaType,
 	})
 	return err
 }
